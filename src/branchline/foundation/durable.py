@@ -1,0 +1,53 @@
+"""Files that are there after a power cut once the call has returned."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from branchline.foundation.digest import Bytes
+
+
+def make_folder(path: Path, mode: int = 0o700) -> Path:
+    """Make a folder (and its parents) durably; one that exists is left as it is."""
+    if path.is_dir():
+        return path
+    make_folder(path.parent, mode)
+    path.mkdir(mode=mode, exist_ok=True)
+    sync_folder(path.parent)
+    return path
+
+
+def write_durably(path: Path, data: Bytes, mode: int = 0o644) -> None:
+    """Write a file so that a crash leaves either the old content or the whole new one.
+
+    A crash before the rename leaves a stray ``.name.xxxx.tmp`` beside it, which is never read.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        _write_all(descriptor, data)
+        os.fsync(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        temporary.unlink(missing_ok=True)
+        raise
+    os.close(descriptor)
+    os.replace(temporary, path)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: Bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
