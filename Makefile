@@ -1,0 +1,42 @@
+# Two words for everyone: `make demo` and `make test`. Both bring what they need.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint bench bench-round soak setup format lock
+
+BIN := .venv/bin
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## a train visits four hospitals, and its result is verified
+	@scripts/setup demo
+	@$(BIN)/branchline demo $(DEMO)
+
+test: lint ## everything: format, lint, types, house, tests
+	@$(BIN)/python -m pytest $(PYTEST)
+
+check: lint ## as `make test`, without the slow tests
+	@$(BIN)/python -m pytest -m "not soak and not slow" $(PYTEST)
+
+lint: setup ## format, lint, types and house only
+	@$(BIN)/ruff format --check --quiet . || { echo "Run 'make format'."; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --strict
+	@$(BIN)/lint-imports --no-logo
+
+soak: setup ## crashes and restarts over many seeds (minutes)
+	@$(BIN)/python -m pytest -m soak $(PYTEST)
+
+bench: bench-round ## every benchmark
+
+bench-round: setup ## an empty federated round, beside Flower's
+	@$(BIN)/python benchmarks/round.py $(BENCH)
+
+setup: ## Debian packages and .venv for developers
+	@scripts/setup dev
+
+format: setup ## put every file into the one format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: setup ## renew the locks after a change of dependencies
+	@scripts/lock
