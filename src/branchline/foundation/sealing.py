@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from branchline.foundation.digest import Bytes
 from branchline.foundation.errors import Corrupt, Refused
-from branchline.foundation.keys import Identity, seal_public
+from branchline.foundation.keys import seal_public
 
 VERSION = b"age-encryption.org/v1\n"
 CHUNK = 1 << 16
@@ -55,16 +55,16 @@ def seal(data: Bytes, recipients: Sequence[str]) -> bytearray:
     return out
 
 
-def unseal(data: Bytes, identity: Identity) -> bytearray:
-    """Open what was sealed to this identity.
+def unseal(data: Bytes, private: X25519PrivateKey) -> bytearray:
+    """Open what was sealed to a key.
 
     Raises:
-        Corrupt: Not an age file, not sealed to this identity, or changed since it was sealed.
+        Corrupt: Not an age file, not sealed to this key, or changed since it was sealed.
     """
     view = memoryview(data)
     # 64 stanzas of at most 160 bytes, the version, the mac and the nonce fit in here.
     header, mac, body = _split(bytes(view[: 16 << 10]))
-    file_key = _file_key(header, identity)
+    file_key = _file_key(header, private)
     if not hmac.compare_digest(_mac(file_key, header), mac):
         raise Corrupt("The header of a sealed parcel was changed")
     nonce = bytes(view[body : body + 16])
@@ -79,9 +79,9 @@ def _stanza(recipient: X25519PublicKey, file_key: bytes) -> bytes:
     return b"-> X25519 " + _b64(share) + b"\n" + _b64(body) + b"\n"
 
 
-def _file_key(header: bytes, identity: Identity) -> bytes:
+def _file_key(header: bytes, private: X25519PrivateKey) -> bytes:
     lines = header[len(VERSION) : -len(b"---")].splitlines()
-    own = identity.seal_private.public_key().public_bytes_raw()
+    own = private.public_key().public_bytes_raw()
     for first, body in zip(lines[::2], lines[1::2], strict=False):
         if not first.startswith(b"-> X25519 "):
             continue
@@ -89,7 +89,7 @@ def _file_key(header: bytes, identity: Identity) -> bytes:
         if len(share) != 32 or len(wrapped) != 32:
             raise Corrupt("A recipient's line in a sealed parcel is malformed")
         try:
-            secret = identity.seal_private.exchange(X25519PublicKey.from_public_bytes(share))
+            secret = private.exchange(X25519PublicKey.from_public_bytes(share))
             key = _wrap_key(secret, share, own)
             return ChaCha20Poly1305(key).decrypt(bytes(12), wrapped, None)
         except (InvalidTag, ValueError):

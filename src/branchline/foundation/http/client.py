@@ -1,0 +1,268 @@
+"""Call a signed API: sign, send, retry what is temporary, turn problems back into errors."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar, overload
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+
+from branchline.foundation.clock import Clock, SystemClock
+from branchline.foundation.digest import Bytes
+from branchline.foundation.errors import (
+    BY_CODE,
+    BranchlineError,
+    Corrupt,
+    Refused,
+    Unavailable,
+)
+from branchline.foundation.http.events import read_events
+from branchline.foundation.http.server import READ_BUFFER
+from branchline.foundation.http.signing import RequestSigner, StaleSignature, content_digest
+from branchline.foundation.keys import Identity
+
+T = TypeVar("T")
+
+PIECE = 1 << 20
+SILENCE = 45.0
+"""Seconds without a keep-alive after which a line of events counts as dead."""
+
+
+class ApiClient:
+    """Talk to one API as one identity.
+
+    Args:
+        base_url: Where the API is; ``https://…``, or ``http://`` on loopback only.
+        identity: Whose requests these are.
+        ca_file: Certificates to trust in place of the system's.
+        clock: This machine's time; the server's is followed for signatures.
+        retry_seconds: For how long a call is tried again while the server cannot be reached.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        identity: Identity,
+        *,
+        ca_file: str | None = None,
+        clock: Clock | None = None,
+        retry_seconds: float = 20.0,
+    ) -> None:
+        self.base_url = check_address(base_url)
+        self.identity = identity
+        self._signer = RequestSigner(identity)
+        self._clock = clock or SystemClock()
+        self._offset = timedelta(0)
+        self._tls = ssl.create_default_context(cafile=ca_file) if ca_file else None
+        self._retry_seconds = retry_seconds
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    @overload
+    async def call(
+        self, method: str, path: str, *, answer: type[T], body: Any = None, key: str | None = None
+    ) -> T: ...
+    @overload
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        answer: None = None,
+        body: Any = None,
+        key: str | None = None,
+    ) -> None: ...
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        answer: type[T] | None = None,
+        body: Any = None,
+        key: str | None = None,
+    ) -> T | None:
+        """Make a call with a JSON body and a typed JSON answer.
+
+        Args:
+            method: HTTP method.
+            path: Path below the API's address, with its query.
+            answer: The type of the answer; None where nothing is expected.
+            body: A msgspec struct, or None for no body.
+            key: Idempotency key; a repeated call with it has no second effect.
+
+        Raises:
+            BranchlineError: As the server answered; Unavailable when it could not be reached.
+        """
+        data = None if body is None else msgspec.json.encode(body)
+        raw = await self._exchange(method, path, data, "application/json", key)
+        if answer is None:
+            return None
+        try:
+            return msgspec.json.decode(raw, type=answer)
+        except msgspec.DecodeError as error:
+            raise Corrupt(f"The answer to {method} {path} is not acceptable: {error}") from error
+
+    async def get_bytes(self, path: str) -> bytes:
+        """Fetch octets."""
+        return await self._exchange("GET", path, None, None, None)
+
+    async def put_bytes(self, path: str, data: Bytes, *, method: str = "PUT") -> bytes:
+        """Send octets, in pieces, and return the answer's octets."""
+        return await self._exchange(method, path, data, "application/octet-stream", None)
+
+    async def events(self, path: str) -> AsyncIterator[bytes]:
+        """Yield pushed events until the line breaks.
+
+        Raises:
+            Unavailable: The server cannot be reached, or the line broke or fell silent.
+        """
+        limits = aiohttp.ClientTimeout(total=None, sock_read=SILENCE, sock_connect=10)
+        try:
+            async with await self._send("GET", path, None, None, None, limits) as response:
+                if response.status >= 400:
+                    self._raise(response, await response.read())
+                async for event in read_events(response.content):
+                    yield event
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _unreachable(self.base_url, error) from error
+
+    async def _exchange(
+        self, method: str, path: str, data: Bytes | None, kind: str | None, key: str | None
+    ) -> bytes:
+        deadline = asyncio.get_running_loop().time() + self._retry_seconds
+        pause, resigned = 0.05, False
+        while True:
+            try:
+                return await self._once(method, path, data, kind, key)
+            except StaleSignature:
+                # The first such answer tells the server's time; a second one is final.
+                if resigned:
+                    raise
+                resigned = True
+            except Unavailable:
+                if asyncio.get_running_loop().time() + pause > deadline:
+                    raise
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(2.0, pause * 2)
+
+    async def _once(
+        self, method: str, path: str, data: Bytes | None, kind: str | None, key: str | None
+    ) -> bytes:
+        limits = aiohttp.ClientTimeout(total=None, sock_read=120, sock_connect=10)
+        try:
+            async with await self._send(method, path, data, kind, key, limits) as response:
+                raw = await response.read()
+                if response.status >= 400:
+                    self._raise(response, raw)
+                return raw
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _unreachable(self.base_url, error) from error
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        data: Bytes | None,
+        kind: str | None,
+        key: str | None,
+        limits: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                read_bufsize=READ_BUFFER, auto_decompress=False, trust_env=False
+            )
+        url = self.base_url + path
+        headers: dict[str, str] = {}
+        if data is not None:
+            digest = (
+                content_digest(data)
+                if len(data) <= PIECE
+                else await asyncio.to_thread(content_digest, data)
+            )
+            headers |= {"content-digest": digest, "content-type": kind or ""}
+        if key is not None:
+            headers["idempotency-key"] = key
+        self._signer.sign(method, url, headers, self._clock.now() + self._offset)
+        return await self._session.request(
+            method,
+            url,
+            headers=headers | ({"content-length": str(len(data))} if data is not None else {}),
+            data=None if data is None else _pieces(data),
+            timeout=limits,
+            ssl=self._tls if self._tls is not None else True,
+            allow_redirects=False,
+        )
+
+    def _raise(self, response: aiohttp.ClientResponse, raw: bytes) -> None:
+        try:
+            problem = msgspec.json.decode(raw, type=_Problem)
+        except msgspec.DecodeError:
+            problem = _Problem(error="error", refused=f"{self.base_url} answered {response.status}")
+        if problem.error == StaleSignature.code:
+            self._follow(response.headers.get("Date"))
+            raise StaleSignature(problem.refused, advice=problem.advice)
+        kind = BY_CODE.get(problem.error, BranchlineError)
+        if response.status in (502, 504):
+            kind = Unavailable
+        raise kind(problem.refused, advice=problem.advice, detail=problem.detail)
+
+    def _follow(self, date: str | None) -> None:
+        if date:
+            self._offset = parsedate_to_datetime(date).astimezone(UTC) - self._clock.now()
+
+    @property
+    def server_offset(self) -> timedelta:
+        """How far the server's clock is ahead of this machine's, as last noticed."""
+        return self._offset
+
+
+class _Problem(msgspec.Struct):
+    error: str = "error"
+    refused: str = "The request was refused"
+    advice: str = ""
+    detail: dict[str, Any] = {}
+
+
+def check_address(url: str) -> str:
+    """Return an API's address without its final slash.
+
+    Raises:
+        Refused: Neither HTTPS nor plain HTTP on loopback.
+    """
+    parts = urlsplit(url)
+    loopback = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if parts.scheme == "https" or (parts.scheme == "http" and loopback):
+        return url.rstrip("/")
+    raise Refused(
+        f"{url!r} is neither https:// nor plain http:// on this machine itself",
+        advice="Give the address of the central service as https://…",
+    )
+
+
+def _unreachable(base_url: str, error: BaseException) -> Unavailable:
+    reason = str(error) or type(error).__name__
+    return Unavailable(
+        f"The service at {base_url} cannot be reached: {reason}",
+        advice="Check that it is running and try again",
+    )
+
+
+async def _iterate(data: memoryview) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), PIECE):
+        yield bytes(data[start : start + PIECE])
+
+
+def _pieces(data: Bytes) -> AsyncIterator[bytes] | bytes:
+    return bytes(data) if len(data) <= PIECE else _iterate(memoryview(data))
+
