@@ -1,0 +1,10 @@
+"""The ledger: an append-only log of sealed entries, and offline proofs that an entry is in it.
+
+A C2SP tlog-tiles log: leaves in one SQL table, hash tiles and entry bundles as static files, and
+a checkpoint (signed-note) over them. A receipt proves an entry without asking anybody.
+
+Must not: know what an entry says (no train, no study), decide who may append, or publish a
+checkpoint over bytes it has not read back from disk.
+May know: the foundation. ``merkle``, ``edge``, ``tiles``, ``note``, ``checkpoint``, ``receipt``,
+``entry`` and ``audit`` are pure; only ``files`` and ``log`` touch disk and database.
+"""

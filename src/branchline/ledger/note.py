@@ -1,0 +1,223 @@
+"""Signed notes: a text with signature lines that anybody can check (C2SP signed-note v1.0.0).
+
+Only Ed25519 over the text (signature type 0x01) is known here. Lines by other names or keys are
+kept as they are and prove nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Protocol
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from branchline.foundation.encoding import from_base64url
+from branchline.foundation.errors import Corrupt, Refused
+from branchline.foundation.keys import PublicKeys
+
+ED25519 = 0x01
+"""The signature type of Ed25519 over the note's text."""
+
+MAX_NOTE = 1_000_000
+"""The most bytes a note may have; more is refused before it is read."""
+
+MAX_SIGNATURES = 100
+"""The most signature lines a note may have."""
+
+_DASH = "\N{EM DASH} "
+_KEY_ID = 4
+
+
+class Signer(Protocol):
+    """What signs notes: a party's identity, or anything with the same two members."""
+
+    @property
+    def public(self) -> PublicKeys:
+        """The keys that verify what it signs."""
+        ...
+
+    def sign(self, data: bytes) -> bytes:
+        """Sign bytes with Ed25519 (RFC 8032)."""
+        ...
+
+
+class VerifierKey(msgspec.Struct, frozen=True):
+    """A public key with the name it signs notes under.
+
+    Args:
+        name: Not empty, without ``+`` and without spaces.
+        key: The raw Ed25519 public key.
+    """
+
+    name: str
+    key: bytes
+
+    @property
+    def id(self) -> bytes:
+        """The four bytes that tell keys of one name apart; no fingerprint."""
+        return sha256(self.name.encode() + b"\n" + self._typed).digest()[:_KEY_ID]
+
+    @property
+    def text(self) -> str:
+        """The key as one line of text: ``<name>+<id>+<base64>`` (signed-note, "Verifier keys")."""
+        return f"{self.name}+{self.id.hex()}+{to_base64(self._typed)}"
+
+    @property
+    def _typed(self) -> bytes:
+        return bytes([ED25519]) + self.key
+
+    def verifies(self, signature: bytes, text: str) -> bool:
+        """Tell whether this key made a signature over a note's text."""
+        try:
+            Ed25519PublicKey.from_public_bytes(self.key).verify(signature, text.encode())
+        except InvalidSignature:
+            return False
+        return True
+
+
+class Signature(msgspec.Struct, frozen=True):
+    """One signature line: who claims to have signed, with which key, and the signature."""
+
+    name: str
+    key_id: bytes
+    signature: bytes
+
+    @property
+    def line(self) -> str:
+        """The line as it stands in the note, with its line end."""
+        return f"{_DASH}{self.name} {to_base64(self.key_id + self.signature)}\n"
+
+
+class Note(msgspec.Struct, frozen=True):
+    """A text that ends in a line end, and its signature lines; nothing is verified."""
+
+    text: str
+    signatures: tuple[Signature, ...]
+
+    @property
+    def full_text(self) -> str:
+        """The note as it is stored and sent."""
+        return self.text + "\n" + "".join(signature.line for signature in self.signatures)
+
+
+def key_of(name: str, public: PublicKeys) -> VerifierKey:
+    """Name a party's signing key for notes.
+
+    Raises:
+        Refused: The name is empty or holds a space or a plus sign.
+    """
+    return VerifierKey(_check_name(name), from_base64url(public.sign))
+
+
+def parse_key(text: str) -> VerifierKey:
+    """Read a verifier key from its line of text.
+
+    Raises:
+        Refused: Malformed, of another type than Ed25519, or with an id that is not the key's.
+    """
+    name, plus, rest = text.partition("+")
+    _, second_plus, encoded = rest.partition("+")
+    try:
+        typed = from_base64(encoded)
+    except Corrupt as error:
+        raise Refused("A verifier key is not of the form <name>+<id>+<base64>") from error
+    if not (plus and second_plus) or len(typed) != 33 or typed[0] != ED25519:
+        raise Refused(f"The verifier key of {name[:80]!r} is not an Ed25519 key (type 0x01)")
+    key = VerifierKey(_check_name(name), typed[1:])
+    if key.text != text:
+        raise Refused(f"The verifier key of {name[:80]!r} has an id that does not fit the key")
+    return key
+
+
+def sign_note(text: str, name: str, signer: Signer) -> Note:
+    """Sign a text that ends in a line end, under a name."""
+    return Note(
+        text, (Signature(name, key_of(name, signer.public).id, signer.sign(text.encode())),)
+    )
+
+
+def parse_note(data: bytes) -> Note:
+    """Read a note without verifying it.
+
+    Raises:
+        Corrupt: Not a signed note, or not in its one spelling.
+    """
+    try:
+        full_text = data.decode() if len(data) <= MAX_NOTE else ""
+    except UnicodeDecodeError:
+        full_text = ""
+    # The text itself may hold empty lines: the last one separates.
+    text, separator, lines = full_text.rpartition("\n\n")
+    *signed, rest = lines.split("\n")
+    readable = all(character >= " " or character == "\n" for character in full_text)
+    if not (separator and readable and 0 < len(signed) <= MAX_SIGNATURES) or rest:
+        raise Corrupt("A checkpoint is not a signed note: a text, an empty line, signature lines")
+    return Note(text + "\n", tuple(map(_parse_line, signed)))
+
+
+def open_note(data: bytes, keys: Iterable[VerifierKey]) -> Note:
+    """Return a note that at least one of these keys signed.
+
+    Lines by other keys are ignored; a line by one of these keys that fails refuses the note.
+
+    Raises:
+        Corrupt: Malformed, a signature that does not hold, or none by these keys.
+    """
+    note = parse_note(data)
+    known = {(key.name, key.id): key for key in keys}
+    verified = 0
+    for signature in note.signatures:
+        key = known.get((signature.name, signature.key_id))
+        if key is None:
+            continue
+        if not key.verifies(signature.signature, note.text):
+            raise Corrupt(f"The signature by {key.name} on a checkpoint does not hold")
+        verified += 1
+    if not verified:
+        names = ", ".join(sorted(key.name for key in known.values()))
+        raise Corrupt(f"A checkpoint is not signed by {names}")
+    return note
+
+
+def to_base64(data: bytes) -> str:
+    """Write bytes as standard base64 with padding."""
+    return base64.b64encode(data).decode()
+
+
+def from_base64(text: str) -> bytes:
+    """Read standard base64 with padding, accepting only the one canonical spelling.
+
+    Raises:
+        Corrupt: Another spelling, or not base64.
+    """
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Corrupt("A base64 value is malformed") from error
+    if to_base64(data) != text:
+        raise Corrupt("A base64 value is not in its canonical spelling")
+    return data
+
+
+def _parse_line(line: str) -> Signature:
+    name, _, encoded = line.removeprefix(_DASH).partition(" ")
+    data = from_base64(encoded)
+    signature = Signature(name, data[:_KEY_ID], data[_KEY_ID:])
+    if signature.line != line + "\n" or not signature.signature or not _is_name(name):
+        raise Corrupt("A signature line is not of the form '\N{EM DASH} <name> <base64>'")
+    return signature
+
+
+def _is_name(name: str) -> bool:
+    return bool(name) and "+" not in name and not any(map(str.isspace, name))
+
+
+def _check_name(name: str) -> str:
+    if not _is_name(name):
+        raise Refused(f"{name[:80]!r} cannot sign: a name has no spaces, no '+' and is not empty")
+    return name

@@ -1,0 +1,205 @@
+"""Sealed entries: what was sealed opens, field by field, and nothing else does."""
+
+from __future__ import annotations
+
+import json
+import math
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc import jws
+from joserfc.jwk import OKPKey
+from tests.ledger.vectors import DISCLOSURE, DISCLOSURE_DIGEST, log_identity
+
+from branchline.foundation.encoding import from_base64url, to_base64url
+from branchline.foundation.errors import Corrupt, Refused
+from branchline.foundation.jws import sign_jws
+from branchline.foundation.keys import Identity
+from branchline.ledger.entry import ENTRY_TYPE, Entry, make_entry, open_entry
+
+ACTOR = log_identity()
+RESERVED = {"v", "tags", "_sd", "_sd_alg", "..."}
+NAMES = st.text(max_size=20).filter(lambda name: name not in RESERVED)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+def payload_of(entry: Entry) -> dict[str, Any]:
+    """Read what everybody sees of an entry."""
+    payload: dict[str, Any] = json.loads(from_base64url(entry.jws.split(".")[1]))
+    return payload
+
+
+def sealed(payload: object, disclosures: tuple[str, ...] = ()) -> Entry:
+    """Sign any payload as an entry."""
+    return Entry(sign_jws(msgspec.json.encode(payload), ACTOR, typ=ENTRY_TYPE), disclosures)
+
+
+def test_the_digest_of_a_disclosure_is_that_of_the_vector() -> None:
+    """RFC 9901's example disclosure, blanks after its commas included, opens by its digest."""
+    payload = {"v": 1, "tags": [], "_sd_alg": "sha-256", "_sd": [DISCLOSURE_DIGEST]}
+    assert open_entry(sealed(payload, (DISCLOSURE,)), ACTOR.public) == {"family_name": "Möbius"}
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=20))
+def test_what_was_sealed_opens(fields: dict[str, Any]) -> None:
+    """Every JSON value under every name comes back, in the order given."""
+    entry = make_entry(fields, ACTOR)
+    wire = msgspec.json.decode(msgspec.json.encode(entry), type=Entry)
+    assert wire == entry
+    opened = open_entry(wire, ACTOR.public)
+    assert list(opened.items()) == list(fields.items())
+
+
+@pytest.mark.parametrize(("count", "shown"), [(0, 8), (1, 8), (8, 8), (9, 16), (17, 32), (33, 64)])
+def test_the_number_of_fields_is_hidden(count: int, shown: int) -> None:
+    """Decoys pad the sorted digests to 8, 16, 32 …, and no field stands in clear."""
+    entry = make_entry({f"f{n}": n for n in range(count)}, ACTOR)
+    payload = payload_of(entry)
+    assert set(payload) == {"v", "tags", "_sd_alg", "_sd"}
+    assert len(set(payload["_sd"])) == shown
+    assert payload["_sd"] == sorted(payload["_sd"])
+
+
+def test_equal_fields_are_sealed_unlike() -> None:
+    """Two entries of the same fields share no digest: values cannot be guessed or linked."""
+    first, second = (make_entry({"sex": "f"}, ACTOR) for _ in range(2))
+    assert not set(payload_of(first)["_sd"]) & set(payload_of(second)["_sd"])
+
+
+def test_fields_are_disclosed_one_by_one() -> None:
+    """A narrowed entry keeps its leaf and its name, and opens to the chosen fields only."""
+    entry = make_entry({"a": 1, "b": 2, "c": 3}, ACTOR)
+    narrowed = entry.disclosing({"c", "a"})
+    assert (narrowed.leaf, narrowed.id) == (entry.leaf, entry.id)
+    assert open_entry(narrowed, ACTOR.public) == {"a": 1, "c": 3}
+    assert open_entry(entry.disclosing(()), ACTOR.public) == {}
+    with pytest.raises(Refused, match="no field 'b'"):
+        narrowed.disclosing({"b"})
+
+
+def test_a_third_party_verifies_the_signature() -> None:
+    """The leaf is an ordinary compact JWS for any JOSE library."""
+    entry = make_entry({"a": 1}, ACTOR)
+    key = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": ACTOR.public.sign})
+    opened = jws.deserialize_compact(entry.leaf, key, algorithms=["Ed25519"])
+    assert opened.headers() == {"alg": "Ed25519", "kid": ACTOR.id, "typ": ENTRY_TYPE}
+
+
+def test_an_entry_by_another_key_is_refused() -> None:
+    """An entry opens with its signer's keys only."""
+    with pytest.raises(Corrupt):
+        open_entry(make_entry({"a": 1}, ACTOR), Identity.create().public)
+
+
+def test_another_signed_statement_is_no_entry() -> None:
+    """A statement of another type by the same key is refused, whatever it says."""
+    token = sign_jws(b'{"v":1,"tags":[],"_sd_alg":"sha-256","_sd":[]}', ACTOR, typ="bl-train+jws")
+    with pytest.raises(Corrupt):
+        open_entry(Entry(token), ACTOR.public)
+
+
+def disclosure(*parts: object) -> str:
+    """Write any JSON array as a disclosure."""
+    return to_base64url(json.dumps(parts).encode())
+
+
+def digest(text: str) -> str:
+    """Compute a disclosure's digest (RFC 9901 §4.2.3)."""
+    return to_base64url(sha256(text.encode()).digest())
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        disclosure("salt", "a", 2),
+        disclosure("salt", "a"),
+        disclosure("salt", "a", 1, 2),
+        disclosure("", "a", 1),
+        disclosure("salt", "_sd", 1),
+        disclosure("salt", "...", 1),
+        disclosure(1, "a", 1),
+        disclosure("salt", None, 1),
+        to_base64url(b'["salt","a",NaN]'),
+        to_base64url(b"\xff"),
+        "not base64!",
+        "",
+    ],
+)
+def test_a_foreign_disclosure_is_refused(foreign: str) -> None:
+    """A disclosure that the signer did not commit to, or of another shape, opens nothing."""
+    entry = make_entry({"a": 1}, ACTOR)
+    with pytest.raises(Corrupt):
+        open_entry(Entry(entry.jws, (*entry.disclosures, foreign)), ACTOR.public)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"v": 2},
+        {"_sd_alg": "sha-512"},
+        {"extra": 1},
+        {"_sd": ["a", "a"]},
+        {"_sd": "a"},
+        {"tags": [1]},
+    ],
+)
+def test_a_payload_of_another_shape_is_refused(change: dict[str, Any]) -> None:
+    """Even a valid signature does not make another payload an entry."""
+    payload = {"v": 1, "tags": [], "_sd_alg": "sha-256", "_sd": [], **change}
+    with pytest.raises(Corrupt):
+        open_entry(sealed(payload), ACTOR.public)
+
+
+def test_a_committed_name_is_opened_once() -> None:
+    """Neither one disclosure given twice nor two committed values for one name are accepted."""
+    entry = make_entry({"a": 1}, ACTOR)
+    with pytest.raises(Corrupt, match="twice"):
+        open_entry(Entry(entry.jws, entry.disclosures * 2), ACTOR.public)
+    two = (disclosure("s", "a", 1), disclosure("t", "a", 2))
+    payload = {"v": 1, "tags": [], "_sd_alg": "sha-256", "_sd": sorted(map(digest, two))}
+    with pytest.raises(Corrupt, match="twice"):
+        open_entry(sealed(payload, two), ACTOR.public)
+
+
+def test_every_flipped_bit_of_an_entry_is_noticed() -> None:
+    """Each single flipped bit of the leaf or of a disclosure is refused."""
+    entry = make_entry({"a": 1}, ACTOR)
+    whole = f"{entry.jws}~{entry.disclosures[0]}".encode()
+    for bit in range(len(whole) * 8):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        token, _, rest = bytes(flipped).decode("latin-1").partition("~")
+        with pytest.raises(Corrupt):
+            open_entry(Entry(token, (rest,)), ACTOR.public)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, b"bytes", {1, 2}, object(), "\ud800"])
+def test_a_value_that_json_lacks_is_refused(value: object) -> None:
+    """Nothing is changed silently on its way into an entry."""
+    with pytest.raises(Refused, match="'a'"):
+        make_entry({"a": value}, ACTOR)
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_a_reserved_name_is_refused(name: str) -> None:
+    """The names of the format itself cannot be fields."""
+    with pytest.raises(Refused):
+        make_entry({name: 1}, ACTOR)
+
+
+def test_an_entry_beyond_the_bundle_format_is_refused() -> None:
+    """So many fields that the leaf passes 65,535 bytes are refused with what to do instead."""
+    with pytest.raises(Refused, match="digest"):
+        make_entry({f"f{n}": n for n in range(1100)}, ACTOR)

@@ -1,0 +1,236 @@
+"""Notes, checkpoints and receipts: the published vectors, and every altered byte refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.ledger.vectors import (
+    LOG_LINE,
+    LOG_VKEY,
+    NOTE,
+    NOTE_VKEY,
+    ORIGIN,
+    RECEIPT,
+    ROOTS,
+    WITNESS_LINE,
+    log_identity,
+)
+
+from branchline.foundation.errors import BranchlineError, Corrupt, Refused
+from branchline.foundation.keys import Identity
+from branchline.ledger.checkpoint import (
+    Checkpoint,
+    open_checkpoint,
+    parse_checkpoint,
+    sign_checkpoint,
+)
+from branchline.ledger.merkle import EMPTY_ROOT
+from branchline.ledger.note import (
+    from_base64,
+    key_of,
+    open_note,
+    parse_key,
+    parse_note,
+    sign_note,
+)
+from branchline.ledger.receipt import parse_receipt, verify_receipt
+
+SIGNED = RECEIPT.partition("\n\n")[2]
+OURS_ALONE = RECEIPT.replace(WITNESS_LINE, "")
+
+
+def test_the_example_of_signed_note_verifies() -> None:
+    """The specification's own example is accepted, and reads back byte for byte."""
+    note = open_note(NOTE.encode(), [parse_key(NOTE_VKEY)])
+    assert note.text == "This is an example message.\n"
+    assert note.full_text == NOTE
+
+
+def test_signing_gives_the_signature_of_the_vector() -> None:
+    """The vectors' log key signs the checkpoint of size 5 to the byte."""
+    checkpoint = Checkpoint(ORIGIN, 5, from_base64(ROOTS[5]))
+    assert key_of(ORIGIN, log_identity().public).text == LOG_VKEY
+    assert sign_checkpoint(checkpoint, log_identity()).full_text == SIGNED.replace(WITNESS_LINE, "")
+
+
+def test_a_foreign_signature_line_is_kept_and_proves_nothing() -> None:
+    """A cosignature is carried along verbatim, and alone it opens no checkpoint."""
+    key = parse_key(LOG_VKEY)
+    assert parse_note(SIGNED.encode()).full_text == SIGNED
+    assert open_checkpoint(SIGNED.encode(), key).size == 5
+    with pytest.raises(Corrupt, match="not signed by"):
+        open_checkpoint(SIGNED.replace(LOG_LINE, "").encode(), key)
+
+
+def test_a_known_key_that_fails_refuses_the_note() -> None:
+    """A second, wrong line by a known key is not outweighed by its right one."""
+    wrong = sign_note("another text\n", ORIGIN, log_identity()).signatures[0].line
+    with pytest.raises(Corrupt, match="does not hold"):
+        open_checkpoint((SIGNED + wrong).encode(), parse_key(LOG_VKEY))
+
+
+def test_a_text_may_hold_empty_lines() -> None:
+    """The last empty line separates; the ones before belong to the text."""
+    text = "one\n\ntwo\n\n\nthree\n"
+    data = sign_note(text, "name", log_identity()).full_text.encode()
+    assert open_note(data, [key_of("name", log_identity().public)]).text == text
+
+
+def test_sixteen_signatures_are_accepted_and_101_are_not() -> None:
+    """Many cosigners are fine; an unbounded number is not."""
+    others = [sign_note("t\n", f"w{n}", Identity.create()).signatures[0].line for n in range(101)]
+    key = key_of("w0", Identity.create().public)
+    ours = sign_note("t\n", "name", log_identity()).full_text
+    opened = open_note(
+        (ours + "".join(others[:16])).encode(), [key_of("name", log_identity().public), key]
+    )
+    assert len(opened.signatures) == 17
+    with pytest.raises(Corrupt):
+        parse_note((ours + "".join(others)).encode())
+
+
+@pytest.mark.parametrize(
+    "mangled",
+    [
+        b"",
+        b"text\n",
+        NOTE.encode()[:-1],
+        NOTE.encode() + b"\n",
+        NOTE.encode() + b"trailing",
+        NOTE.replace("\n", "\r\n").encode(),
+        NOTE.replace("— ", "- ").encode(),
+        NOTE.replace("— example.com/foo ", "— example.com/foo  ").encode(),
+        NOTE.replace("— example.com/foo ", "—  ").encode(),
+        NOTE.replace("— example.com/foo ", "— example.com+foo ").encode(),
+        NOTE.replace("QM=\n", "QN=\n").encode(),
+        NOTE.replace("QM=\n", "QM\n").encode(),
+        NOTE.replace("This", "Th\x07s").encode(),
+        NOTE.encode() + "— x \n".encode(),
+        NOTE.encode() + "— x AAAAAA==\n".encode(),
+        b"\xff" + NOTE.encode(),
+        b"x" * 1_000_001 + NOTE.encode(),
+    ],
+)
+def test_a_mangled_note_is_refused(mangled: bytes) -> None:
+    """Every departure from the one spelling of a note is refused."""
+    with pytest.raises(Corrupt):
+        open_note(mangled, [parse_key(NOTE_VKEY)])
+
+
+@pytest.mark.parametrize(
+    "vkey",
+    [
+        "",
+        "name",
+        "name+00000000",
+        NOTE_VKEY.replace("530d903a", "530d903b"),
+        NOTE_VKEY.replace("530d903a", "530D903A"),
+        NOTE_VKEY.replace("+Aeky", "+Beky"),
+        NOTE_VKEY[:-1],
+        NOTE_VKEY + "\n",
+        NOTE_VKEY.replace("example.com/foo", "example.com foo"),
+        "+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k",
+    ],
+)
+def test_a_mangled_verifier_key_is_refused(vkey: str) -> None:
+    """A verifier key with another id, type, length or name is refused in a sentence."""
+    with pytest.raises(Refused):
+        parse_key(vkey)
+
+
+@pytest.mark.parametrize("name", ["", "with space", "plus+sign", "line\nend", "no\u00a0break"])
+def test_a_name_that_would_break_the_line_cannot_sign(name: str) -> None:
+    """A signer's name is not empty and holds neither spaces nor a plus sign."""
+    with pytest.raises(Refused):
+        key_of(name, log_identity().public)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "origin\n5\n",
+        f"origin\n05\n{ROOTS[5]}\n",
+        f"origin\n-5\n{ROOTS[5]}\n",
+        f"origin\n5\n{ROOTS[5]}\nextension\n",
+        f"origin\n5\n{ROOTS[5]}",
+        f"\n5\n{ROOTS[5]}\n",
+        "origin\n5\nAAAA\n",
+        f"origin\n0\n{ROOTS[5]}\n",
+        f"origin\n{10**19}\n{ROOTS[5]}\n",
+    ],
+)
+def test_a_mangled_checkpoint_is_refused(text: str) -> None:
+    """A checkpoint has an origin, a plain size, a root that can be its own, and nothing else."""
+    with pytest.raises(Corrupt):
+        parse_checkpoint(text)
+
+
+def test_a_checkpoint_of_another_ledger_is_refused() -> None:
+    """A text signed under our name that speaks for another origin is not ours."""
+    note = sign_note(Checkpoint("other", 0, EMPTY_ROOT).text, ORIGIN, log_identity())
+    with pytest.raises(Corrupt, match="is of other"):
+        open_checkpoint(note.full_text.encode(), parse_key(LOG_VKEY))
+
+
+@given(
+    origin=st.text(st.characters(codec="utf-8", categories=["L", "N", "P"]), min_size=1).filter(
+        lambda name: "+" not in name
+    ),
+    size=st.integers(1, 10**18),
+    root=st.binary(min_size=32, max_size=32),
+)
+def test_every_signed_checkpoint_opens_again(origin: str, size: int, root: bytes) -> None:
+    """What was signed comes back, for every origin, size and root."""
+    checkpoint = Checkpoint(origin, size, root)
+    data = sign_checkpoint(checkpoint, log_identity()).full_text.encode()
+    assert open_checkpoint(data, key_of(origin, log_identity().public)) == checkpoint
+
+
+@given(st.binary(max_size=300))
+def test_noise_is_refused_in_our_own_words(noise: bytes) -> None:
+    """Arbitrary bytes are never a note or a receipt, and never break the parser."""
+    with pytest.raises(BranchlineError):
+        open_note(noise, [parse_key(NOTE_VKEY)])
+    with pytest.raises(BranchlineError):
+        parse_receipt(noise.decode(errors="surrogateescape"))
+
+
+def test_the_receipt_of_the_vectors_verifies() -> None:
+    """The published receipt of entry 2 in size 5 is accepted and reads back byte for byte."""
+    receipt = parse_receipt(RECEIPT)
+    assert receipt.text == RECEIPT
+    assert verify_receipt(receipt, b"entry 2", LOG_VKEY).size == 5
+
+
+@pytest.mark.parametrize("leaf", [b"entry 1", b"entry 2 ", b""])
+def test_a_receipt_proves_no_other_leaf(leaf: bytes) -> None:
+    """Another leaf than the one appended is refused."""
+    with pytest.raises(Corrupt, match="does not lead to the root"):
+        verify_receipt(parse_receipt(RECEIPT), leaf, LOG_VKEY)
+
+
+def test_a_receipt_of_another_ledger_is_refused() -> None:
+    """A receipt is checked against the key asked for, not the one it names."""
+    other = key_of(ORIGIN, Identity.create().public).text
+    with pytest.raises(Corrupt, match="not signed by"):
+        verify_receipt(parse_receipt(RECEIPT), b"entry 2", other)
+
+
+def test_an_extra_line_is_refused() -> None:
+    """A line that no signature covers has no place in our receipts."""
+    with pytest.raises(Corrupt):
+        parse_receipt(RECEIPT.replace("index 2", "extra AAAA\nindex 2"))
+
+
+def test_every_flipped_bit_of_a_receipt_is_noticed() -> None:
+    """Each single flipped bit of a receipt is refused."""
+    whole = OURS_ALONE.encode()
+    verify_receipt(parse_receipt(whole.decode()), b"entry 2", LOG_VKEY)
+    for bit in range(len(whole) * 8):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(Corrupt):
+            text = bytes(flipped).decode(errors="surrogateescape")
+            verify_receipt(parse_receipt(text), b"entry 2", LOG_VKEY)
