@@ -24,7 +24,7 @@ lint: setup ## format, lint, types and house only
 	@$(BIN)/lint-imports --no-logo
 
 soak: setup ## crashes and restarts over many seeds (minutes)
-	@$(BIN)/python -m pytest -m soak $(PYTEST)
+	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m soak $(PYTEST)
 
 bench: bench-round ## every benchmark
 
