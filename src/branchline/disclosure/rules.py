@@ -60,6 +60,11 @@ class OutputRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
             return self.columns
         return (*self.dimensions, self.count) if self.count else self.dimensions
 
+    @property
+    def count_column(self) -> str:
+        """Return the column with the number of records behind each row; tables always have one."""
+        return self.count or ""
+
 
 def _contradiction(rule: OutputRule) -> str | None:
     if rule.kind in ("counts", "statistics"):
