@@ -103,11 +103,6 @@ class Edge:
         """Return an edge that can grow without changing this one."""
         return Edge(self.size, [tile.copy() for tile in self.tiles])
 
-    def aligned(self) -> Edge:
-        """Return the edge as it was when the last bundle became full."""
-        above = [tile.copy() for tile in self.tiles[1:]]
-        return Edge(self.size - self.size % TILE_WIDTH, [Tile(), *above])
-
     def _append(self, level: int, item: bytes, full: list[tuple[TileName, bytes]]) -> None:
         if level == len(self.tiles):
             self.tiles.append(Tile())

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from branchline.foundation.errors import Corrupt, Refused
+from branchline.foundation.errors import Refused
 from branchline.ledger.merkle import HASH_SIZE
 
 TILE_WIDTH = 256
@@ -69,11 +69,14 @@ def parse_path(path: str) -> TileName | None:
     return name if name.path == path and 0 < name.width <= TILE_WIDTH else None
 
 
+def bundle_name(index: int, size: int) -> TileName:
+    """Name the bundle with a number as it stands in a ledger of ``size`` entries."""
+    return TileName(None, index, min(TILE_WIDTH, size - index * TILE_WIDTH))
+
+
 def edge_names(size: int) -> list[TileName]:
-    """Name the right edge of a ledger: its partial bundle and the partial tile of each level."""
+    """Name the right edge of a ledger: the partial tiles, at most one a level, from level 0 up."""
     names: list[TileName] = []
-    if size % TILE_WIDTH:
-        names.append(TileName(None, size // TILE_WIDTH, size % TILE_WIDTH))
     level, count = 0, size
     while count:
         if count % TILE_WIDTH:
@@ -100,15 +103,10 @@ def encode_bundle(leaves: Iterable[bytes]) -> bytes:
     return b"".join(len(leaf).to_bytes(2) + leaf for leaf in leaves)
 
 
-def decode_bundle(data: bytes, path: str) -> list[bytes]:
-    """Read a bundle's entries.
+def decode_bundle(data: bytes) -> tuple[list[bytes], bool]:
+    """Read a bundle's entries, and whether the last one is whole.
 
-    Args:
-        data: The bundle's bytes.
-        path: The file's path, for the error's sentence.
-
-    Raises:
-        Corrupt: The lengths do not end where the file ends.
+    A torn bundle is not refused here: whoever compares it with its tile can say where it differs.
     """
     leaves: list[bytes] = []
     at = 0
@@ -116,11 +114,7 @@ def decode_bundle(data: bytes, path: str) -> list[bytes]:
         start = at + 2
         at = start + int.from_bytes(data[at:start])
         leaves.append(data[start:at])
-    if at > len(data):
-        raise Corrupt(
-            f"The bundle {path} breaks off within its entry {len(leaves)}", detail={"file": path}
-        )
-    return leaves
+    return leaves, at == len(data)
 
 
 def split_hashes(data: bytes) -> list[bytes]:
