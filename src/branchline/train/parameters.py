@@ -1,28 +1,29 @@
 """Parameters: checked against the JSON Schema (draft 2020-12) that the train brings along.
 
 The schema is as hostile as the train. Regular expressions and references can make a validator
-work for ever, so both are refused. What is left takes time in proportion to the product of the
-sizes of schema and parameters, which are therefore small.
+work for ever, so both are refused. Of what is left, each part of the schema meets
+each part of the parameters at most once; that product is bounded too.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from branchline.foundation.canonical import canonical_json
 from branchline.train.errors import ParametersRefused
 
 LIMIT = 1 << 14
+WORK_LIMIT = 1_000_000
 
 _DEEPEST = 16
 _PLAIN = {
     *("type", "enum", "const", "default", "examples", "title", "description", "deprecated"),
     *("format", "$schema", "$comment", "minimum", "maximum", "exclusiveMinimum"),
     *("exclusiveMaximum", "multipleOf", "minLength", "maxLength", "minItems", "maxItems"),
-    *("uniqueItems", "minProperties", "maxProperties", "required"),
+    *("minProperties", "maxProperties", "required"),
 }
 _ONE = {"items", "additionalProperties", "propertyNames", "contains", "not", "if", "then", "else"}
 _LIST = {"allOf", "anyOf", "oneOf", "prefixItems"}
@@ -56,6 +57,11 @@ def check_parameters(schema: Mapping[str, Any], given: Mapping[str, Any]) -> dic
         ParametersRefused: the sentence names the parameter.
     """
     _check_json(given, "The parameters")
+    if _parts_of(schema) * _parts_of(given) > WORK_LIMIT:
+        raise ParametersRefused(
+            "The parameters, for the schema they are checked against, are too many to check",
+            advice="Give fewer, or describe them in fewer words",
+        )
     complete: dict[str, Any] = _with_defaults(schema, copy.deepcopy(dict(given)))
     problem = _problem(_as_object(schema), complete)
     if problem:
@@ -80,6 +86,15 @@ def _problem(schema: Mapping[str, Any], value: object) -> str | None:
     place = ".".join(str(part) for part in error.path)
     message: str = error.message[:200]
     return f"Parameter {place!r}: {message}" if place else f"Parameters: {message}"
+
+
+def _parts_of(value: object) -> int:
+    inner: Iterable[object] = ()
+    if isinstance(value, Mapping):
+        inner = value.values()
+    elif isinstance(value, (list, tuple)):
+        inner = value
+    return 1 + sum(_parts_of(part) for part in inner)
 
 
 def _as_object(schema: Mapping[str, Any]) -> dict[str, Any]:
