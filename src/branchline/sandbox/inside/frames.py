@@ -1,0 +1,191 @@
+"""The frames that host and sandbox exchange, the same on both sides.
+
+One frame is one message on a SOCK_SEQPACKET socket: four bytes with the header's length, the
+header (JSON), and the parts one after another. Parts that together exceed `INLINE_LIMIT` travel
+in a memfd instead: the sender fills and seals it (no write, no growth, no shrinking), so that the
+receiver can map it and nobody can change it or cut it off under the receiver's eyes.
+"""
+
+import fcntl
+import json
+import mmap
+import os
+import stat
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+INLINE_LIMIT = 64 << 10
+FRAME_LIMIT = 160 << 10
+_ALIGNMENT = 64
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+class FrameError(ValueError):
+    """A frame that is not what the protocol allows; the text holds nothing from the frame."""
+
+
+class TooLarge(FrameError):
+    """A frame whose parts are larger than allowed."""
+
+
+class Writable(Protocol):
+    """A part that writes itself, like `values.Encoded`."""
+
+    size: int
+
+    def write_to(self, target: memoryview) -> None:
+        """Write exactly `size` bytes into `target`."""
+
+
+class Outgoing(NamedTuple):
+    """A frame ready to be sent: the message, and the memfd to send along and close after."""
+
+    message: bytes
+    descriptor: int | None
+
+
+class Incoming(NamedTuple):
+    """A frame that was read: its header and its parts, in order."""
+
+    header: dict[str, Any]
+    parts: list[tuple[str, memoryview]]
+
+
+def pack(header: Mapping[str, Any], parts: Sequence[tuple[str, Any]]) -> Outgoing:
+    """Make a frame from parts that are bytes-like or `Writable`."""
+    sizes = [(name, _size(part)) for name, part in parts]
+    total = sum(_padded(size) for _, size in sizes)
+    inline = total <= INLINE_LIMIT
+    text = json.dumps({**header, "parts": sizes, "inline": inline}).encode()
+    head = struct.pack("<I", len(text)) + text
+    if len(head) + INLINE_LIMIT > FRAME_LIMIT:
+        raise TooLarge("the frame has too many parts")
+    if inline:
+        body = bytearray(total)
+        _fill(memoryview(body), parts)
+        return Outgoing(head + bytes(body), None)
+    return Outgoing(head, _sealed(total, parts))
+
+
+def unpack(message: bytes, descriptor: int | None, limit: int) -> Incoming:
+    """Read a frame strictly; the descriptor stays the caller's to close.
+
+    Args:
+        message: the whole message.
+        descriptor: the memfd that came along, if any.
+        limit: the most bytes all parts together may have.
+    """
+    if len(message) < 4:
+        raise FrameError("the frame has no header")
+    (length,) = struct.unpack_from("<I", message)
+    header = _header(message[4 : 4 + length], length)
+    sizes = _sizes(header.pop("parts", None))
+    if sum(size for _, size in sizes) > limit:
+        raise TooLarge("the frame's parts are larger than allowed")
+    total = sum(_padded(size) for _, size in sizes)
+    if header.pop("inline", None) is True:
+        body = memoryview(message)[4 + length :]
+    elif descriptor is not None and total:
+        body = _mapped(descriptor, total)
+    else:
+        raise FrameError("the frame lacks its memory")
+    if len(body) != total:
+        raise FrameError("the frame's parts do not fill it")
+    return Incoming(header, list(_split(body, sizes)))
+
+
+def _header(text: bytes, length: int) -> dict[str, Any]:
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError):
+        raise FrameError("the frame's header is not JSON") from None
+    if len(text) != length or not isinstance(header, dict):
+        raise FrameError("the frame's header is not an object of its stated length")
+    return header
+
+
+def _sizes(given: object) -> list[tuple[str, int]]:
+    sizes = []
+    for entry in given if isinstance(given, list) else [None]:
+        match entry:
+            case [str(name), int(size)] if size >= 0 and size is not True and size is not False:
+                sizes.append((name, size))
+            case _:
+                raise FrameError("the frame's list of parts is malformed")
+    return sizes
+
+
+def _split(body: memoryview, sizes: list[tuple[str, int]]) -> Iterator[tuple[str, memoryview]]:
+    start = 0
+    for name, size in sizes:
+        yield name, body[start : start + size]
+        start += _padded(size)
+
+
+def _sealed(total: int, parts: Sequence[tuple[str, Any]]) -> int:
+    descriptor = os.memfd_create("payload", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(descriptor, total)
+        if all(not hasattr(part, "write_to") for _, part in parts):
+            _write_all(descriptor, parts)
+        else:
+            with mmap.mmap(descriptor, total) as memory, memoryview(memory) as view:
+                _fill(view, parts)
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _mapped(descriptor: int, total: int) -> memoryview:
+    """Map a foreign memfd after making sure that reading it can neither change nor fault.
+
+    Only memfds have seals; F_SEAL_WRITE can only be set while no writable mapping exists, and
+    F_SEAL_SHRINK excludes SIGBUS. Huge pages are refused: reading a hole in them can fault.
+    """
+    status = os.fstat(descriptor)
+    try:
+        seals = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
+    except OSError:
+        raise FrameError("the frame's memory is not a memfd") from None
+    if not stat.S_ISREG(status.st_mode) or seals & _SEALS != _SEALS:
+        raise FrameError("the frame's memory is not sealed")
+    if status.st_size != total or os.fstatvfs(descriptor).f_bsize != mmap.PAGESIZE:
+        raise FrameError("the frame's memory does not have the stated size")
+    # A sparse file would take its pages from the reader when they are touched.
+    if status.st_blocks * 512 < total:
+        raise FrameError("the frame's memory is not filled")
+    return memoryview(mmap.mmap(descriptor, total, mmap.MAP_SHARED, mmap.PROT_READ))
+
+
+def _fill(target: memoryview, parts: Sequence[tuple[str, Any]]) -> None:
+    start = 0
+    for _, part in parts:
+        size = _size(part)
+        with target[start : start + size] as place:
+            if hasattr(part, "write_to"):
+                part.write_to(place)
+            else:
+                place[:] = memoryview(part).cast("B")
+        start += _padded(size)
+
+
+def _write_all(descriptor: int, parts: Sequence[tuple[str, Any]]) -> None:
+    """Write without mapping: `pwrite` leaves other threads of the station running meanwhile."""
+    start = 0
+    for _, part in parts:
+        view = memoryview(part).cast("B")
+        done = 0
+        while done < len(view):
+            done += os.pwrite(descriptor, view[done:], start + done)
+        start += _padded(len(view))
+
+
+def _padded(size: int) -> int:
+    return -(-size // _ALIGNMENT) * _ALIGNMENT
+
+
+def _size(part: Any) -> int:
+    return part.size if hasattr(part, "write_to") else memoryview(part).nbytes

@@ -1,0 +1,126 @@
+"""The process inside the sandbox: confine itself, say ready, then answer one round after another.
+
+Nothing here protects the station: train code runs in this very process and may replace all of
+it. The walls are outside; this is the honest train's comfort and the host's counterpart.
+"""
+
+import json
+import os
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from .confine import confine
+from .frames import FRAME_LIMIT, Incoming, Outgoing, pack, unpack
+
+_TRACE_LIMIT = 32 << 10
+_NO_LIMIT = 1 << 62
+
+
+def main() -> None:
+    """Run until the host closes the connection: `runner DESCRIPTOR SETTINGS`."""
+    # A train's subprocesses must not inherit the connection by accident.
+    link = socket.socket(fileno=int(sys.argv[1]))
+    link.set_inheritable(False)
+    settings = json.loads(sys.argv[2])
+    sys.argv = ["train"]
+    confine(settings["rlimits"])
+    entry = _entry(settings)
+    _send(link, pack({"ready": True}, []))
+    while (request := _receive(link)) is not None:
+        _send(link, _answer(entry, request, settings["output_bytes"]))
+
+
+def _entry(settings: dict[str, Any]) -> Any:
+    """Import what the entry kind needs now, so that the first round does not wait for it."""
+    from . import values  # noqa: F401 - numpy and pyarrow
+
+    entry, purpose = settings["entry"], settings["purpose"]
+    tables = {name: Path(f"/data/{name}.arrow") for name in settings["tables"]}
+    if entry["kind"] == "command":
+        from .command import Command
+
+        folders = Path("/in"), Path("/out")
+        return Command(entry, purpose, tables, folders, settings["output_bytes"])
+    from .functions import Functions
+
+    if entry.get("frame", "pandas") == "pandas" and tables:
+        import pandas  # noqa: F401
+    return Functions(entry, purpose, Path("/train"), tables)
+
+
+def _answer(entry: Any, request: Incoming, output_bytes: int) -> Outgoing:
+    from .outcome import BadOutput, OutputTooLarge, PayloadError
+
+    number = request.header["round"]
+    try:
+        return _completed(number, entry.run(_round(request)), output_bytes)
+    except OutputTooLarge:
+        return _failed(number, "output-size")
+    except MemoryError:
+        return _failed(number, "memory")
+    except (BadOutput, PayloadError):
+        return _failed(number, "bad-output")
+    except (Exception, SystemExit, KeyboardInterrupt):
+        return _failed(number, "train-error")
+
+
+def _round(request: Incoming) -> Any:
+    from .outcome import Round
+    from .values import decode_payload
+
+    parameters: dict[str, Any] = {}
+    state, updates = None, []
+    for name, data in request.parts:
+        if name == "parameters":
+            parameters = json.loads(bytes(data))
+        elif name == "state":
+            state = decode_payload(data, max_bytes=_NO_LIMIT)
+        else:
+            updates.append(decode_payload(data, max_bytes=_NO_LIMIT))
+    return Round(request.header["round"], parameters, state, updates)
+
+
+def _completed(number: int, payloads: dict[str, Any], output_bytes: int) -> Outgoing:
+    from .outcome import OutputTooLarge
+    from .values import prepare_payload
+
+    parts = [
+        (name, prepare_payload(payload))
+        for name, payload in payloads.items()
+        if payload is not None
+    ]
+    if sum(part.size for _, part in parts) > output_bytes:
+        raise OutputTooLarge
+    return pack({"round": number, "status": "completed"}, parts)
+
+
+def _failed(number: int, reason: str) -> Outgoing:
+    trace = traceback.format_exc().encode(errors="replace")[-_TRACE_LIMIT:]
+    return pack({"round": number, "status": "failed", "reason": reason}, [("trace", trace)])
+
+
+def _send(link: socket.socket, frame: Outgoing) -> None:
+    # What was printed before an answer belongs to the round that is being answered.
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            stream.flush()
+    if frame.descriptor is None:
+        link.sendall(frame.message)
+        return
+    socket.send_fds(link, [frame.message], [frame.descriptor])
+    os.close(frame.descriptor)
+
+
+def _receive(link: socket.socket) -> Incoming | None:
+    message, descriptors, _, _ = socket.recv_fds(link, FRAME_LIMIT, 1)
+    if not message:
+        return None
+    descriptor = descriptors[0] if descriptors else None
+    try:
+        return unpack(message, descriptor, _NO_LIMIT)
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)

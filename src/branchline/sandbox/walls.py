@@ -1,0 +1,152 @@
+"""Build the bubblewrap command line: what a session sees, and what keeps it in. Pure.
+
+Source: bwrap(1) 0.8. Order matters: bubblewrap works through the arguments from left to right,
+and `--size` holds for the next `--tmpfs` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from branchline.sandbox.engine import EngineRefused, JobSpec
+
+INSIDE = Path(__file__).parent / "inside"
+_BOOT = (
+    "import sys; sys.path.insert(0, '/branchline'); "
+    "from branchline_inside.runner import main; main()"
+)
+_TELLING = (
+    "cmdline",
+    "cpuinfo",
+    "diskstats",
+    "interrupts",
+    "iomem",
+    "kallsyms",
+    "kcore",
+    "keys",
+    "key-users",
+    "kpagecgroup",
+    "kpagecount",
+    "kpageflags",
+    "loadavg",
+    "modules",
+    "partitions",
+    "sched_debug",
+    "schedstat",
+    "slabinfo",
+    "softirqs",
+    "swaps",
+    "timer_list",
+    "uptime",
+    "version",
+    "vmallocinfo",
+    "vmstat",
+    "zoneinfo",
+)
+"""Files about the host that no analysis needs: they identify it or change with its load."""
+
+
+@dataclass(frozen=True)
+class Descriptors:
+    """Numbers of the descriptors that bubblewrap and the runner inherit."""
+
+    link: int
+    filters: Sequence[int]
+    files: Sequence[int]
+
+
+def command(bwrap: str, spec: JobSpec, settings: str, descriptors: Descriptors) -> list[str]:
+    """Return the whole command line of one session."""
+    return [
+        bwrap,
+        *_namespaces(),
+        *_root(spec, descriptors),
+        *_kernel_folders(),
+        *_scratch(spec.limits.scratch_bytes),
+        *_job(spec),
+        *("--remount-ro", "/"),
+        *_environment(spec),
+        *(word for number in descriptors.filters for word in ("--add-seccomp-fd", str(number))),
+        *("--chdir", "/train"),
+        *(spec.environment.python, "-s", "-c", _BOOT, str(descriptors.link), settings),
+    ]
+
+
+def check(spec: JobSpec) -> None:
+    """Refuse a job whose paths do not exist, before anything is started."""
+    sources = [path for path, _ in spec.environment.root]
+    for path in (*sources, spec.code, *spec.tables.values()):
+        if not path.exists():
+            raise EngineRefused(f"{path} does not exist, so the sandbox cannot show it to a train")
+    for name in spec.tables:
+        if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
+            raise EngineRefused(f"{name!r} cannot be the name of a table's file")
+
+
+def _namespaces() -> list[str]:
+    # --unshare-all only tries user and cgroup namespaces; named, they must succeed.
+    return [
+        *("--unshare-all", "--unshare-user", "--unshare-cgroup", "--disable-userns"),
+        *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
+        *("--uid", "1000", "--gid", "1000", "--hostname", "train"),
+    ]
+
+
+def _root(spec: JobSpec, descriptors: Descriptors) -> list[str]:
+    words = []
+    for host, inside in spec.environment.root:
+        words += ["--ro-bind", str(host), inside]
+    for target, inside in spec.environment.links:
+        words += ["--symlink", target, inside]
+    for number, (inside, _) in zip(descriptors.files, spec.environment.files, strict=True):
+        words += ["--perms", "0444", "--file", str(number), inside]
+    return words
+
+
+def _kernel_folders() -> list[str]:
+    words = ["--proc", "/proc"]
+    for name in _TELLING:
+        if Path("/proc", name).exists():
+            words += ["--ro-bind", "/dev/null", f"/proc/{name}"]
+    return [*words, "--dev", "/dev"]
+
+
+def _scratch(size: int) -> list[str]:
+    words = []
+    for path in ("/dev/shm", "/tmp", "/in", "/out"):
+        words += ["--size", str(size), "--tmpfs", path]
+    # /dev's own tmpfs has no size; only what is mounted on it stays writable.
+    return [*words, "--remount-ro", "/dev"]
+
+
+def _job(spec: JobSpec) -> list[str]:
+    words = ["--ro-bind", str(INSIDE), "/branchline/branchline_inside"]
+    words += ["--ro-bind", str(spec.code), "/train", "--dir", "/data"]
+    for name, path in spec.tables.items():
+        words += ["--ro-bind", str(path), f"/data/{name}.arrow"]
+    return words
+
+
+def _environment(spec: JobSpec) -> list[str]:
+    words = ["--clearenv"]
+    for name, value in {**_DEFAULTS, **spec.environment.env}.items():
+        words += ["--setenv", name, value]
+    return words
+
+
+_DEFAULTS = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",
+    "LANG": "C.UTF-8",
+    "TZ": "UTC",
+    # The same train over the same data must give the same bytes: no random set order, and sums
+    # not split over however many processors a machine happens to have.
+    "PYTHONHASHSEED": "0",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONSAFEPATH": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONUNBUFFERED": "1",
+}
