@@ -160,7 +160,7 @@ def _check_tile(read: Read, name: TileName, expected: bytes, goal: Checkpoint) -
     position = _start(name) + (at << TILE_HEIGHT * (name.level or 0))
     if not _vouched(read, name, stored, goal):
         raise _bad(name, position, f"has a wrong hash {at}")
-    bundle = bundle_name(position // TILE_WIDTH, goal.size)
+    bundle = bundle_name(position // TILE_WIDTH if name.level else name.index, goal.size)
     raise _bad(bundle, position, f"does not hold the entry {position} that was signed")
 
 

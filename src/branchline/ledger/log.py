@@ -78,6 +78,7 @@ class Log:
         self._key = key_of(origin, signer.public)
         self._tiles = StoredTiles(files.read)
         self._integrating = Lock()
+        self._offered: set[bytes] = set()
         metadata.create_all(engine)
         paths = list(files.paths())
         self._published = self._reopen(paths) if CHECKPOINT in paths else self._begin(paths)
@@ -222,13 +223,16 @@ class Log:
         """Sign and publish a checkpoint over an edge."""
         checkpoint = Checkpoint(self._key.name, edge.size, edge.root())
         note = sign_checkpoint(checkpoint, self._signer).full_text
-        if edge.size and self._files.read(CHECKPOINT) != self.checkpoint():
+        if edge.size and self._files.read(CHECKPOINT) not in self._offered | {self.checkpoint()}:
             raise Conflict(
                 f"Another process has published a checkpoint of {self._key.name}",
                 advice="Let only one process write a ledger, and restart it",
             )
+        # Where the disk fails after the rename, readers already see what we count as unpublished.
+        self._offered.add(note.encode())
         with _writing():
             put(self._files, {CHECKPOINT: note.encode()})
+        self._offered.clear()
         return _Published(checkpoint, note, edge, tail)
 
     def _drop_partial(self, full: Iterable[TileName]) -> None:
