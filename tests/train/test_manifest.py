@@ -79,7 +79,9 @@ def test_an_entry_is_told_to_the_sandbox_as_a_plain_dictionary() -> None:
     assert as_dict(FunctionsEntry("a.py", "station")) == {
         "kind": "functions", "file": "a.py", "function": "station", "frame": "pandas",
     }  # fmt: skip
-    assert as_dict(CommandEntry(("sh", "run.sh")))["kind"] == "command"
+    assert as_dict(CommandEntry(("sh", "run.sh"))) == {
+        "kind": "command", "argv": ("sh", "run.sh"), "frame": "csv",
+    }  # fmt: skip
 
 
 def test_a_train_may_read_and_return_nothing() -> None:

@@ -6,7 +6,6 @@ import io
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +15,6 @@ import pyarrow.compute as pc
 import pytest
 from pyarrow import csv
 
-from branchline.datasets.extract import write_arrow
 from branchline.datasets.synthetic import make_tables
 from branchline.foundation.errors import Refused
 from branchline.train.bundle import pack
@@ -33,10 +31,10 @@ def load(text: str) -> SimpleNamespace:
 
 
 def sites(texts: dict[str, str]) -> tuple[list[pa.Table], dict[str, Any], list[int]]:
-    """Invent two sites for a train, its parameters, and list all ages it should count."""
+    """Invent three sites for a train, its parameters, and list all ages it should count."""
     manifest = parse_manifest(texts["train.toml"].encode())
     parameters = check_parameters(manifest.parameters, {"minimum_age": 30})
-    tables = [make_tables(manifest.needs, 50, seed)["patients"] for seed in range(2)]
+    tables = [make_tables(manifest.needs, 50, seed)["patients"] for seed in range(3)]
     ages = pa.concat_tables(tables)["age"]
     return tables, parameters, ages.filter(pc.greater_equal(ages, 30)).to_pylist()
 
@@ -50,16 +48,14 @@ def run_command(
     script: str, root: Path, table: pa.Table, state: pa.Table | None, parameters: Any
 ) -> pa.Table:
     """Run a command train's program as the sandbox does, with its folders under ``root``."""
-    for name in ("in", "out", "data"):
+    for name in ("in/tables", "in/state", "out"):
         (root / name).mkdir(parents=True)
     (root / "in/parameters.json").write_text(json.dumps(parameters))
-    write_arrow(table, root / "data/patients.arrow")
+    csv.write_csv(table, root / "in/tables/patients.csv")
     if state is not None:
-        row = pa.table({"sums": [state.to_pylist()]})
-        with pa.ipc.new_stream(str(root / "in/state.arrow"), row.schema) as stream:
-            stream.write_table(row)
-    (root / "analysis.py").write_text(re.sub(r'"/(in|out|data)/', rf'"{root}/\1/', script))
-    subprocess.run([sys.executable, "analysis.py"], cwd=root, check=True, timeout=30)
+        csv.write_csv(state, root / "in/state/sums.csv")
+    (root / "analysis.sh").write_text(re.sub(r"(?<=[ =])/(in|out)/", rf"{root}/\1/", script))
+    subprocess.run(["sh", "analysis.sh"], cwd=root, check=True, timeout=30)
     assert json.loads((root / "out/manifest.json").read_text()) == {
         "outputs": {"sums": {"file": "sums.csv", "as": "table"}}
     }
@@ -96,7 +92,7 @@ def test_the_parallel_command_finds_the_mean(tmp_path: Path) -> None:
     texts = new_train("x", kind="command")
     tables, parameters, ages = sites(texts)
     updates = [
-        {"sums": run_command(texts["analysis.py"], tmp_path / str(n), table, None, parameters)}
+        {"sums": run_command(texts["analysis.sh"], tmp_path / str(n), table, None, parameters)}
         for n, table in enumerate(tables)
     ]
     _, result = load(texts["combine.py"]).combine(updates, None, parameters)
@@ -109,7 +105,7 @@ def test_the_sequential_command_keeps_a_running_sum(tmp_path: Path) -> None:
     tables, parameters, ages = sites(texts)
     state = None
     for number, table in enumerate(tables):
-        state = run_command(texts["analysis.py"], tmp_path / str(number), table, state, parameters)
+        state = run_command(texts["analysis.sh"], tmp_path / str(number), table, state, parameters)
     assert state is not None
     assert state.to_pylist() == [{"n": len(ages), "sum": sum(ages)}]
 
@@ -120,7 +116,8 @@ def test_a_new_train_is_tiny_and_packs(tmp_path: Path, route: Any, kind: Any) ->
     """A template is about 20 lines of code and becomes a bundle of a few kilobytes."""
     texts = new_train("tiny", route=route, kind=kind)
     write_train(tmp_path / "tiny", texts)
-    assert len(texts["analysis.py"].splitlines()) <= 24
+    code = next(text for name, text in texts.items() if name.startswith("analysis."))
+    assert len(code.splitlines()) <= 24
     bundle = pack(tmp_path / "tiny")
     assert len(bundle.data) < 8192
     assert (bundle.manifest.name, bundle.manifest.route.kind) == ("tiny", route)

@@ -32,9 +32,13 @@ class FunctionsEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CommandEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Run any program in the train's folder: files in, files and a JSON manifest out."""
+    """Run any program in the train's folder: files in, files and a JSON manifest out.
+
+    Tables are in ``/data/NAME.arrow``; with ``frame = "csv"`` also in ``/in/tables/NAME.csv``.
+    """
 
     argv: tuple[str, ...]
+    frame: Literal["csv", "arrow"] = "csv"
     kind: Literal["command"] = "command"
 
     def __post_init__(self) -> None:

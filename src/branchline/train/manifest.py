@@ -32,12 +32,15 @@ _OUTPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 
 Version = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,31}\Z")]
 Requirement = Annotated[
-    str, msgspec.Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?\Z")
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?(==[A-Za-z0-9.+!-]{1,60})?\Z"
+    ),
 ]
 
 
 class EnvironmentNeeds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Name the distributions a train imports; ``python`` are names on PyPI, without versions."""
+    """Name the distributions a train imports; ``python`` are names on PyPI, or ``name==version``."""
 
     python: Annotated[tuple[Requirement, ...], msgspec.Meta(max_length=_MOST_NAMES)] = ()
 
