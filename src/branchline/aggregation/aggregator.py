@@ -1,0 +1,174 @@
+"""Run one journey's aggregator: open the updates, combine them in the sandbox, seal the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from branchline.foundation.digest import Bytes, Digest, digest_of
+from branchline.foundation.errors import BranchlineError
+from branchline.foundation.sealing import seal, unseal
+from branchline.journey.custody import recipient_of
+from branchline.sandbox.engine import (
+    Engine,
+    EnvironmentMount,
+    Failed,
+    JobSpec,
+    RoundRequest,
+    Session,
+)
+from branchline.sandbox.limits import Limits
+from branchline.train.bundle import OpenBundle, unpack
+from branchline.train.entry import as_dict
+
+SMALL = 1 << 16
+"""Below this many bytes sealing is done at once; above, in a thread."""
+
+
+class AggregationFailed(BranchlineError):
+    """The aggregator could not combine a round; the reason is one of the sandbox's fixed list."""
+
+    code = "aggregation-failed"
+
+
+@dataclass(frozen=True)
+class Combination:
+    """What came out of one round, sealed.
+
+    Args:
+        state: The next state, sealed to the stations and to the aggregator itself; None at the end.
+        result: The result, sealed to the requester; None to go on.
+        content: Digest of the payload inside.
+    """
+
+    state: Bytes | None
+    result: Bytes | None
+    content: Digest
+
+
+class Aggregator:
+    """One journey's aggregator, its sandbox kept alive from round to round.
+
+    Args:
+        engine: Where it runs.
+        mount: The environment it sees.
+        opened: The train.
+        parameters: The journey's parameters, checked.
+        key: The journey's own key; only ever in memory.
+        folder: A folder of its own for the train's code; removed at the end.
+        limits: What it may use.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        mount: EnvironmentMount,
+        opened: OpenBundle,
+        parameters: dict[str, Any],
+        key: X25519PrivateKey,
+        folder: Path,
+        limits: Limits,
+    ) -> None:
+        self._engine, self._mount, self._opened = engine, mount, opened
+        self._parameters, self._key, self._folder = parameters, key, folder
+        self._limits = limits
+        self._session: Session | None = None
+        self._starting = asyncio.Lock()
+        self._state: tuple[int, Bytes] | None = None
+
+    @property
+    def recipient(self) -> str:
+        """To whom the stations seal their updates."""
+        return recipient_of(self._key)
+
+    async def start(self) -> None:
+        """Start the sandbox ahead of the first round; starting twice is harmless."""
+        async with self._starting:
+            if self._session is None:
+                self._session = await self._start()
+
+    async def combine(
+        self,
+        round_: int,
+        updates: Sequence[Bytes],
+        state: Bytes | None,
+        stations: Sequence[str],
+        requester: str,
+    ) -> Combination:
+        """Combine one round.
+
+        Args:
+            round_: Which, from 1.
+            updates: The stations' parcels, in the route's order.
+            state: The parcel with the state of the round before; None in the first.
+            stations: Recipients of the next state.
+            requester: Recipient of the result.
+
+        Raises:
+            AggregationFailed: The train's code failed, or broke a limit.
+            Corrupt: A parcel cannot be opened.
+        """
+        opened = [await self._open(parcel) for parcel in updates]
+        before = await self._state_before(round_, state)
+        await self.start()
+        assert self._session is not None
+        outcome = await self._session.run(RoundRequest(round_, self._parameters, before, opened))
+        if isinstance(outcome, Failed):
+            raise AggregationFailed(
+                f"The train's aggregator failed in round {round_}: {outcome.reason.value}",
+                advice="Try it with 'branchline train try'",
+                detail={"reason": outcome.reason.value},
+            )
+        if outcome.result is not None:
+            result, content = await _sealed(outcome.result, [requester])
+            return Combination(None, result, content)
+        if outcome.state is None:
+            raise AggregationFailed(
+                "The train's aggregator gave neither a state nor a result",
+                advice="Return (state, None) to go on, or (None, result) at the end",
+                detail={"reason": "bad-output"},
+            )
+        self._state = (round_, outcome.state)
+        parcel, content = await _sealed(outcome.state, [*stations, self.recipient])
+        return Combination(parcel, None, content)
+
+    async def close(self) -> None:
+        """End the sandbox and remove the code."""
+        if self._session is not None:
+            await self._session.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def _start(self) -> Session:
+        entry = self._opened.manifest.aggregator
+        if entry is None:
+            raise AggregationFailed("The train has no aggregator", detail={"reason": "train-error"})
+        shutil.rmtree(self._folder, ignore_errors=True)
+        unpack(self._opened, self._folder)
+        spec = JobSpec(
+            self._mount, self._folder, {}, as_dict(entry), self._limits, purpose="aggregator"
+        )
+        return await self._engine.start(spec)
+
+    async def _open(self, parcel: Bytes) -> Bytes:
+        if len(parcel) <= SMALL:
+            return unseal(parcel, self._key)
+        return await asyncio.to_thread(unseal, parcel, self._key)
+
+    async def _state_before(self, round_: int, parcel: Bytes | None) -> Bytes | None:
+        if self._state is not None and self._state[0] == round_ - 1:
+            return self._state[1]
+        return None if parcel is None else await self._open(parcel)
+
+
+async def _sealed(payload: Bytes, recipients: Sequence[str]) -> tuple[Bytes, Digest]:
+    if len(payload) <= SMALL:
+        return seal(payload, recipients), digest_of(payload)
+    return await asyncio.gather(
+        asyncio.to_thread(seal, payload, recipients), asyncio.to_thread(digest_of, payload)
+    )

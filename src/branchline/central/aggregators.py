@@ -1,0 +1,226 @@
+"""The aggregators that run at central: one per journey, each with a key only memory holds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from branchline.aggregation.aggregator import AggregationFailed, Aggregator, Combination
+from branchline.central.course import Course
+from branchline.central.desk import Desk
+from branchline.foundation.digest import Bytes, Digest
+from branchline.foundation.errors import BranchlineError, Corrupt
+from branchline.foundation.ids import new_id
+from branchline.journey import acts, custody
+from branchline.journey.machine import Phase, StopPhase
+from branchline.journey.messages import Notice
+from branchline.sandbox.engine import Engine, EnvironmentMount
+from branchline.sandbox.limits import Limits
+from branchline.study.document import StudyDocument
+from branchline.train.bundle import open_bundle
+
+Study = Callable[[str, str], StudyDocument]
+"""Gives the study of a name in the revision of a digest."""
+
+
+@dataclass
+class _Place:
+    """One journey's aggregator, or the wait for its key."""
+
+    aggregator: Aggregator | None = None
+    fresh: X25519PrivateKey | None = None
+    busy: set[str] = field(default_factory=set)
+
+
+class Aggregators:
+    """Run what a journey's state asks of its aggregator.
+
+    Args:
+        desk: Where acts go.
+        engine: The sandbox.
+        mount: The environment aggregators see.
+        limits: What each may use.
+        study: Gives studies.
+        folder: For the trains' code.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        engine: Engine,
+        mount: EnvironmentMount,
+        limits: Limits,
+        study: Study,
+        folder: Path,
+    ) -> None:
+        self._desk, self._engine, self._mount = desk, engine, mount
+        self._limits, self._study, self._folder = limits, study, folder
+        self._places: dict[str, _Place] = {}
+
+    def wanted(self, course: Course) -> None:
+        """Look at a journey and do what its state asks of its aggregator; returns at once."""
+        journey = course.journey
+        if not journey.parallel:
+            return
+        place = self._places.setdefault(journey.id, _Place())
+        if journey.phase == Phase.REQUESTED:
+            self._once(place, "prepare", self._prepare(course, place))
+        elif place.aggregator is None:
+            self._once(place, "custody", self._call_key_back(course, place))
+        elif journey.phase == Phase.COMBINING:
+            self._once(place, f"combine {journey.round}", self._combine(course, place))
+
+    def ended(self, journey: str) -> None:
+        """Forget a journey's aggregator and its key."""
+        place = self._places.pop(journey, None)
+        if place is not None and place.aggregator is not None:
+            self._desk.spawn(place.aggregator.close())
+
+    def returned(self, course: Course, act: acts.CustodyReturned) -> None:
+        """Take a key back that a station kept; a wrong one is as good as none."""
+        place = self._places.get(course.journey.id)
+        if place is None or place.fresh is None or place.aggregator is not None:
+            return
+        try:
+            key = custody.take_back(act.sealed, place.fresh, course.journey.recipient)
+        except Corrupt:
+            return
+        place.aggregator, place.fresh = self._make(course, key), None
+        self.wanted(course)
+
+    async def close(self) -> None:
+        """End all sandboxes."""
+        for journey in list(self._places):
+            place = self._places.pop(journey)
+            if place.aggregator is not None:
+                await place.aggregator.close()
+
+    def _once(self, place: _Place, what: str, work: object) -> None:
+        if what in place.busy:
+            work.close()  # type: ignore[attr-defined]  # a coroutine that is not wanted twice
+            return
+        place.busy.add(what)
+        self._desk.spawn(work)
+
+    def _make(self, course: Course, key: X25519PrivateKey) -> Aggregator:
+        request = course.journey.request
+        opened = open_bundle(self._desk.store.blobs.get(request.train), request.train)
+        return Aggregator(
+            self._engine,
+            self._mount,
+            opened,
+            request.parameters,
+            key,
+            self._folder / request.journey,
+            self._limits,
+        )
+
+    async def _prepare(self, course: Course, place: _Place) -> None:
+        key = X25519PrivateKey.generate()
+        try:
+            place.aggregator = self._make(course, key)
+        except BranchlineError as error:
+            await self._fail(course, f"The train cannot be opened at central: {error.refused}")
+            return
+        await self._desk.own(
+            acts.JourneyPrepared(
+                id=new_id("act"),
+                at=self._desk.now(),
+                journey=course.journey.id,
+                recipient=place.aggregator.recipient,
+                custody=custody.entrust(key, self._stations(course)),
+            )
+        )
+        try:
+            await place.aggregator.start()
+        except BranchlineError as error:
+            await self._fail(course, f"The aggregator cannot start at central: {error.refused}")
+
+    async def _call_key_back(self, course: Course, place: _Place) -> None:
+        # This process was started anew: the key is with the stations, sealed; ask until one answers.
+        place.fresh = X25519PrivateKey.generate()
+        statement = custody.call_back(course.journey.id, place.fresh, self._desk.identity)
+        while place.aggregator is None and course.journey.id in self._places:
+            for station, stop in course.journey.stops.items():
+                if stop.phase != StopPhase.PENDING:
+                    self._desk.tell(station, self._custody_notice(course, statement))
+            await asyncio.sleep(1.0)
+
+    def _custody_notice(self, course: Course, statement: str) -> Notice:
+        return Notice(
+            kind="custody",
+            journey=course.journey.id,
+            request=course.request,
+            prepared=course.prepared,
+            custody=statement,
+        )
+
+    async def _combine(self, course: Course, place: _Place) -> None:
+        journey = course.journey
+        assert place.aggregator is not None
+        stations = journey.stations(StopPhase.RELEASED)
+        inputs = {s: _named(journey.stops[s].parcel) for s in stations}
+        try:
+            updates = await asyncio.gather(*(self._fetch(inputs[s]) for s in stations))
+            state = None if journey.state is None else await self._fetch(journey.state)
+            done = await place.aggregator.combine(
+                journey.round, updates, state, self._stations(course), self._requester(course)
+            )
+        except AggregationFailed as error:
+            await self._fail(course, error.refused)
+            return
+        except Corrupt as error:
+            await self._fail(course, f"A parcel is damaged: {error.refused}")
+            return
+        await self._record(course, journey.round, inputs, done)
+
+    async def _fetch(self, digest: Digest) -> Bytes:
+        small = self._desk.store.small_parcel(digest)
+        if small is not None:
+            return small
+        return await asyncio.to_thread(self._desk.store.blobs.get, digest)
+
+    async def _record(
+        self, course: Course, round_: int, inputs: dict[str, Digest], done: Combination
+    ) -> None:
+        data = done.state if done.result is None else done.result
+        assert data is not None
+        digest, small = await self._desk.keep_parcel(data)
+        act = acts.JourneyCombined(
+            id=new_id("act"),
+            at=self._desk.now(),
+            journey=course.journey.id,
+            round=round_,
+            inputs=inputs,
+            state=None if done.result is not None else digest,
+            result=digest if done.result is not None else None,
+            content=done.content,
+        )
+        await self._desk.own(act, small)
+
+    async def _fail(self, course: Course, reason: str) -> None:
+        act = acts.JourneyFailed(
+            id=new_id("act"), at=self._desk.now(), journey=course.journey.id, reason=reason[:300]
+        )
+        await self._desk.own(act)
+
+    def _document(self, course: Course) -> StudyDocument:
+        request = course.journey.request
+        return self._study(request.study, request.study_digest)
+
+    def _stations(self, course: Course) -> list[str]:
+        keys = {station.name: station.keys for station in self._document(course).stations}
+        return [keys[name].seal for name in course.journey.request.route.stations]
+
+    def _requester(self, course: Course) -> str:
+        people = self._document(course).people
+        return next(p.keys.seal for p in people if p.keys.id == course.journey.requester)
+
+
+def _named(digest: Digest | None) -> Digest:
+    assert digest is not None, "a released stop has a parcel"
+    return digest

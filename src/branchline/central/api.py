@@ -1,0 +1,277 @@
+"""Central's API: one table of routes; each handler parses nothing and decides little."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from branchline.central.course import Course
+from branchline.central.desk import CENTRAL, Desk
+from branchline.central.inbox import Inbox
+from branchline.central.registry import Registry
+from branchline.central.store import Store
+from branchline.foundation.clock import Clock, rfc3339
+from branchline.foundation.digest import Digest, parse_digest
+from branchline.foundation.durable import make_folder, sync_folder
+from branchline.foundation.errors import Corrupt, NotAllowed, NotFound, Refused, Unavailable
+from branchline.foundation.http.api import Call, Route, openapi
+from branchline.foundation.http.server import READ_BUFFER
+from branchline.foundation.http.signing import content_digest_field
+from branchline.journey import acts, messages
+from branchline.journey.machine import Journey
+from branchline.ledger.log import Log
+
+PARCEL_LIMIT = 1 << 30
+"""The most bytes of one parcel."""
+BUNDLE_LIMIT = 16 << 20
+"""The most bytes of a request that carries a bundle as base64."""
+
+
+class Api:
+    """Central's handlers.
+
+    Args:
+        desk: Takes acts in.
+        registry: Parties, studies and trains.
+        store: What is kept.
+        ledger: The log.
+        inbox: Who is connected.
+        watchers: Who watches which journey.
+        hello: What central says of itself.
+        folder: For parcels on their way in, and the ledger's files.
+        clock: The time.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        registry: Registry,
+        store: Store,
+        ledger: Log,
+        inbox: Inbox,
+        watchers: Inbox,
+        hello: messages.Hello,
+        folder: Path,
+        clock: Clock,
+    ) -> None:
+        self._desk, self._registry, self._store, self._ledger = desk, registry, store, ledger
+        self._inbox, self._watchers, self._hello, self._clock = inbox, watchers, hello, clock
+        self._incoming = make_folder(folder / "incoming")
+        self._tiles = folder / "ledger"
+
+    def routes(self) -> Sequence[Route]:
+        """Return the table."""
+        m = messages
+        return [
+            Route("GET", "/v1", self.hello, "Who this is and what it speaks", "public", None, m.Hello),
+            Route("GET", "/openapi.json", self.openapi, "This description", "public"),
+            Route("POST", "/v1/parties", self.enrol, "Join with an invitation", "self-signed",
+                  m.EnrolMessage, m.Party),
+            Route("GET", "/v1/parties/{name}", self.party, "A party's public keys", answer=m.Party),
+            Route("POST", "/v1/studies", self.propose, "Put a study forward",
+                  body=m.StudyMessage, answer=m.Recorded),
+            Route("GET", "/v1/studies/{name}", self.study, "A study and all decisions about it",
+                  answer=m.StudyView),
+            Route("POST", "/v1/trains", self.send_train, "Bring a signed bundle",
+                  body=m.TrainMessage, answer=m.Recorded, limit=BUNDLE_LIMIT),
+            Route("GET", "/v1/trains/{digest}", self.train, "A bundle", answer=bytes),
+            Route("POST", "/v1/acts", self.act, "Do something: the act is its ledger entry",
+                  body=m.ActMessage, answer=m.Recorded),
+            Route("PUT", "/v1/parcels/{digest}", self.put_parcel, "Bring a sealed parcel", body=bytes),
+            Route("GET", "/v1/parcels/{digest}", self.parcel, "A sealed parcel", answer=bytes),
+            Route("GET", "/v1/inbox", self.listen, "Be told what to do, as it arises", answer=str),
+            Route("GET", "/v1/journeys", self.journeys, "The journeys that concern the caller",
+                  answer=m.JourneyList),
+            Route("GET", "/v1/journeys/{id}", self.journey, "A journey's status",
+                  answer=m.JourneyStatus),
+            Route("GET", "/v1/journeys/{id}/events", self.watch, "A journey's status as it changes",
+                  answer=str),
+            Route("GET", "/v1/journeys/{id}/evidence", self.evidence,
+                  "Everything to verify a result offline", answer=m.Evidence),
+            Route("GET", "/ledger/{path:.*}", self.ledger, "The ledger's files (C2SP tlog-tiles)",
+                  "public", None, bytes),
+        ]  # fmt: skip
+
+    async def hello(self, call: Call) -> messages.Hello:
+        """Say who this is."""
+        return msgspec.structs.replace(self._hello, now=rfc3339(self._clock.now()))
+
+    async def openapi(self, call: Call) -> web.Response:
+        """Describe this API."""
+        document = openapi(self.routes(), title="Branchline central", version="1")
+        return web.json_response(document)
+
+    async def enrol(self, call: Call) -> messages.Party:
+        """Let a party in; the request is signed with the very key that is enrolled."""
+        message: messages.EnrolMessage = call.body
+        await self._registry.enrol(message, call.by)
+        return messages.Party(name=message.name, kind=message.kind, keys=message.keys)
+
+    async def party(self, call: Call) -> messages.Party:
+        """Return a party's keys."""
+        found = self._desk.caller_named(call.path("name"))
+        return messages.Party(name=found.name, kind=_kind(found.kind), keys=found.keys)
+
+    async def propose(self, call: Call) -> messages.Recorded:
+        """Take a study in."""
+        message: messages.StudyMessage = call.body
+        return await self._registry.propose(message.entry, message.document, call.by)
+
+    async def study(self, call: Call) -> messages.StudyView:
+        """Return a study and the decisions about its present revision."""
+        return self._registry.view(call.path("name"))
+
+    async def send_train(self, call: Call) -> messages.Recorded:
+        """Take a bundle in."""
+        message: messages.TrainMessage = call.body
+        return await self._registry.take_train(message, call.by)
+
+    async def train(self, call: Call) -> bytes:
+        """Return a bundle to whoever knows its digest."""
+        digest = parse_digest(call.path("digest"))
+        if not self._store.has_train(digest):
+            raise NotFound(f"No train {digest} was brought here")
+        return self._store.blobs.get(digest)
+
+    async def act(self, call: Call) -> messages.Recorded:
+        """Take any act in."""
+        message: messages.ActMessage = call.body
+        act = acts.read_act(message.entry, call.by.keys)
+        key = call.request.headers.get("Idempotency-Key")
+        if key != act.id:
+            raise Refused("An act's idempotency key is its id; the request has another")
+        if isinstance(act, acts.JourneyRequested):
+            self._registry.check_request(act, call.by)
+            return await self._desk.begin(message.entry, act, call.by)
+        if isinstance(act, acts.StudyAct):
+            return await self._registry.decide(message.entry, act, call.by)
+        if isinstance(act, acts.JourneyAct):
+            return await self._desk.submit(message.entry, act, call.by, message.parcels)
+        raise Refused("This act is not taken in here", advice="Use the route made for it")
+
+    async def put_parcel(self, call: Call) -> None:
+        """Take a sealed parcel in, streaming it to disk; durable before it is acknowledged."""
+        digest = parse_digest(call.path("digest"))
+        size = await self._receive(call.request, digest)
+        await self._desk.brought(digest, call.by.name, size)
+
+    async def _receive(self, request: web.Request, digest: Digest) -> int:
+        if (request.content_length or 0) > PARCEL_LIMIT:
+            raise Refused(f"A parcel has at most {PARCEL_LIMIT} bytes")
+        temporary = self._incoming / f"{os.urandom(8).hex()}.part"
+        state, size = hashlib.sha256(), 0
+        try:
+            with temporary.open("wb", buffering=0) as file:
+                async for piece in _pieces(request):
+                    size += len(piece)
+                    if size > PARCEL_LIMIT:
+                        raise Refused(f"A parcel has at most {PARCEL_LIMIT} bytes")
+                    await asyncio.to_thread(_take, file.fileno(), state, piece)
+                await asyncio.to_thread(os.fsync, file.fileno())
+            if f"sha256:{state.hexdigest()}" != digest:
+                raise Corrupt(f"The bytes that came do not have the digest {digest}")
+            if request.headers.get("Content-Digest") != content_digest_field(state.digest()):
+                raise NotAllowed("The parcel does not match its signed Content-Digest")
+            await asyncio.to_thread(_keep, temporary, self._store.blobs.path(digest))
+        except OSError as error:
+            raise Unavailable(
+                f"The parcel cannot be written: {error.strerror}", advice="Try again later"
+            ) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        return size
+
+    async def parcel(self, call: Call) -> web.StreamResponse:
+        """Return a sealed parcel to whoever knows its digest; only its recipients can open it."""
+        digest = parse_digest(call.path("digest"))
+        small = self._store.small_parcel(digest)
+        if small is not None:
+            return web.Response(body=small, content_type="application/octet-stream")
+        return web.FileResponse(self._store.blobs.path(digest), chunk_size=READ_BUFFER)
+
+    async def listen(self, call: Call) -> web.StreamResponse:
+        """Tell a party what to do: first everything open, then each thing as it arises."""
+        channel = self._inbox.open(call.by.name)
+        try:
+            return await channel.serve(call.request, self._desk.notices(call.by.name))
+        finally:
+            self._inbox.leave(call.by.name, channel)
+
+    async def journeys(self, call: Call) -> messages.JourneyList:
+        """List the caller's journeys."""
+        found = [c.status() for c in self._desk.courses() if self._concerns(c.journey, call)]
+        return messages.JourneyList(journeys=tuple(found))
+
+    async def journey(self, call: Call) -> messages.JourneyStatus:
+        """Return a journey's status."""
+        return self._own(call).status()
+
+    async def watch(self, call: Call) -> web.StreamResponse:
+        """Tell the requester a journey's status, now and whenever it changes."""
+        course = self._own(call)
+        channel = self._watchers.open(course.journey.id)
+        try:
+            return await channel.serve(call.request, [msgspec.json.encode(course.status())])
+        finally:
+            self._watchers.leave(course.journey.id, channel)
+
+    async def evidence(self, call: Call) -> messages.Evidence:
+        """Return a journey's entries with their receipts."""
+        return await self._registry.evidence(self._own(call))
+
+    async def ledger(self, call: Call) -> web.StreamResponse:
+        """Serve the ledger's files as they are."""
+        path = (self._tiles / call.path("path")).resolve()
+        if not path.is_relative_to(self._tiles.resolve()) or not path.is_file():
+            raise NotFound("The ledger has no such file")
+        text = path.name == "checkpoint"
+        headers = {
+            "Content-Type": "text/plain; charset=utf-8" if text else "application/octet-stream",
+            "Cache-Control": "max-age=1" if text else "max-age=31536000, immutable",
+        }
+        return web.FileResponse(path, headers=headers)
+
+    def _own(self, call: Call) -> Course:
+        course = self._desk.course(call.path("id"))
+        if not self._concerns(course.journey, call):
+            # The same answer as for one that does not exist.
+            raise NotFound(f"No journey {call.path('id')} is known here")
+        return course
+
+    def _concerns(self, journey: Journey, call: Call) -> bool:
+        return call.by.keys.id == journey.requester
+
+
+def _kind(kind: str) -> messages.PartyKind:
+    return "central" if kind == CENTRAL else "station" if kind == "station" else "person"
+
+
+async def _pieces(request: web.Request) -> AsyncIterator[bytes]:
+    """Read the body in pieces of about a mebibyte: few hops to a thread, little memory."""
+    pending = bytearray()
+    async for piece in request.content.iter_any():
+        pending += piece
+        if len(pending) >= READ_BUFFER:
+            yield bytes(pending)
+            pending.clear()
+    if pending:
+        yield bytes(pending)
+
+
+def _take(descriptor: int, state: hashlib._Hash, piece: bytes) -> None:
+    state.update(piece)
+    view = memoryview(piece)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _keep(temporary: Path, target: Path) -> None:
+    make_folder(target.parent)
+    os.replace(temporary, target)
+    sync_folder(target.parent)

@@ -1,0 +1,473 @@
+"""The desk: takes acts in, makes them durable, and does what the journeys' states ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy import Connection
+
+from branchline.central.course import Course
+from branchline.central.inbox import Inbox
+from branchline.central.journal import Journal
+from branchline.central.store import Store
+from branchline.foundation.clock import Clock, rfc3339
+from branchline.foundation.digest import Bytes, Digest, digest_of
+from branchline.foundation.errors import (
+    BranchlineError,
+    Conflict,
+    Corrupt,
+    NotAllowed,
+    NotFound,
+    Unavailable,
+)
+from branchline.foundation.http.api import Caller
+from branchline.foundation.ids import new_id
+from branchline.foundation.keys import Identity
+from branchline.journey import acts, machine
+from branchline.journey.machine import BUSY, ENDED
+from branchline.journey.messages import INLINE, Notice, ParcelRef, Recorded
+from branchline.ledger.entry import Entry
+from branchline.ledger.log import Log
+
+log = logging.getLogger("branchline.central")
+
+CENTRAL = "central"
+"""The name central has as a party, and as a place for the aggregator."""
+
+
+class AggregatorHost(Protocol):
+    """What runs the aggregators that a study places at central."""
+
+    def wanted(self, course: Course) -> None:
+        """Look at a journey and do what its state asks of its aggregator; returns at once."""
+        ...
+
+    def ended(self, journey: str) -> None:
+        """Forget a journey's aggregator and its key."""
+        ...
+
+    def returned(self, course: Course, act: acts.CustodyReturned) -> None:
+        """Take a key back that a station kept."""
+        ...
+
+
+class Desk:
+    """Central's one door for acts.
+
+    Args:
+        store: What is kept.
+        journal: Makes it durable.
+        ledger: The log of entries.
+        identity: Central's keys, for the acts of central itself.
+        inbox: Who is connected.
+        watchers: Who watches which journey.
+        clock: The time.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        ledger: Log,
+        identity: Identity,
+        inbox: Inbox,
+        watchers: Inbox,
+        clock: Clock,
+    ) -> None:
+        self.store = store
+        self.identity = identity
+        self._journal = journal
+        self._ledger = ledger
+        self._inbox = inbox
+        self._watchers = watchers
+        self._clock = clock
+        self._courses: dict[str, Course] = {}
+        self._alarms: dict[str, asyncio.TimerHandle] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._integrated = asyncio.Event()
+        self._dirty = asyncio.Event()
+        self.aggregators: AggregatorHost | None = None
+
+    # Starting
+
+    def resume(self) -> None:
+        """Replay every journey and go on where its state says: recovery is the normal path."""
+        for journey in self.store.journeys():
+            course = self._replay(journey)
+            self._courses[journey] = course
+            self._do(course)
+
+    def _replay(self, journey: str) -> Course:
+        course: Course | None = None
+        for stored in self.store.acts(journey=journey):
+            caller = self.caller_named(stored.party)
+            act = acts.read_act(stored.entry, caller.keys)
+            assert isinstance(act, acts.JourneyAct)
+            if isinstance(act, acts.JourneyRequested):
+                state = machine.begin(act, caller.keys.id)
+                course = Course(state, stored.entry, stored.position)
+            elif course is not None:
+                course.apply(act, stored.entry)
+            assert course is not None
+            course.recorded[act.id] = _done(
+                Recorded(position=stored.position, entry=stored.entry.id)
+            )
+        if course is None:
+            raise NotFound(f"No journey {journey} is known here")
+        return course
+
+    def caller_named(self, name: str) -> Caller:
+        """Return a party by name, central itself included."""
+        if name == CENTRAL:
+            return Caller(CENTRAL, CENTRAL, self.identity.public)
+        return self.store.party(name)
+
+    # Acts
+
+    async def record(
+        self,
+        entry: Entry,
+        act: acts.Act,
+        caller: Caller,
+        also: Callable[[Connection, int], None] | None = None,
+    ) -> Recorded:
+        """Make an act that belongs to no journey durable, once."""
+
+        def work(connection: Connection) -> Recorded:
+            known = self.store.known(connection, act.id)
+            if known is not None:
+                return _same(known.position, known.entry, entry)
+            position = self.store.append(connection, self._ledger, entry, act, caller.name)
+            if also is not None:
+                also(connection, position)
+            return Recorded(position=position, entry=entry.id)
+
+        recorded = await self._journal.commit(work)
+        self._dirty.set()
+        return recorded
+
+    async def begin(self, entry: Entry, act: acts.JourneyRequested, caller: Caller) -> Recorded:
+        """Start a journey: its request is durable and has its receipt before anybody is told."""
+        if act.journey in self._courses:
+            return await self._repeated(self._courses[act.journey], act.id, entry)
+        journey = machine.begin(act, caller.keys.id)
+        course = Course(journey, entry, -1)
+        self._courses[act.journey] = course
+        answer = self._promise(course, act.id)
+        try:
+            recorded = await self.record(entry, act, caller)
+            course.position = recorded.position
+            course.receipt = await self.receipt(recorded.position)
+        except BaseException as error:
+            self._courses.pop(act.journey, None)
+            _fail(answer, error)
+            raise
+        answer.set_result(recorded)
+        self._do(course)
+        return recorded
+
+    async def submit(
+        self,
+        entry: Entry,
+        act: acts.JourneyAct,
+        caller: Caller,
+        parcels: dict[Digest, bytes] | None = None,
+    ) -> Recorded:
+        """Take an act of a journey in: checked, applied, durable, and acted upon.
+
+        Raises:
+            Conflict: The act does not fit the journey's state.
+            NotAllowed: The caller may not do this.
+        """
+        course = self.course(act.journey)
+        if act.id in course.recorded:
+            return await self._repeated(course, act.id, entry)
+        _check_right(act, caller, course)
+        _check_parcels(act, parcels or {})
+        # Memory runs ahead of the disk, in the same order; if the disk refuses, memory is made
+        # anew from the disk, and nobody was told anything before it was durable.
+        course.apply(act, entry)
+        answer = self._promise(course, act.id)
+        try:
+            recorded = await self._journal.commit(
+                lambda connection: self._write(connection, entry, act, caller, parcels or {})
+            )
+        except BaseException as error:
+            _fail(answer, error)
+            self._courses[act.journey] = self._replay(act.journey)
+            raise
+        answer.set_result(recorded)
+        self._dirty.set()
+        if isinstance(act, acts.CustodyReturned) and self.aggregators is not None:
+            self.aggregators.returned(course, act)
+        self._do(course)
+        return recorded
+
+    def _write(
+        self,
+        connection: Connection,
+        entry: Entry,
+        act: acts.JourneyAct,
+        caller: Caller,
+        parcels: dict[Digest, bytes],
+    ) -> Recorded:
+        for digest, data in parcels.items():
+            self.store.add_parcel(connection, digest, caller.name, len(data), data)
+        for digest in _parcels_of(act):
+            if not self.store.has_parcel(connection, digest, caller.name):
+                raise Conflict(f"The parcel {digest} was not brought before the act that names it")
+        position = self.store.append(connection, self._ledger, entry, act, caller.name)
+        return Recorded(position=position, entry=entry.id)
+
+    async def own(
+        self, act: acts.JourneyAct, parcels: dict[Digest, bytes] | None = None
+    ) -> Recorded:
+        """Record an act of central itself."""
+        caller = Caller(CENTRAL, CENTRAL, self.identity.public)
+        return await self.submit(acts.sign_act(act, self.identity), act, caller, parcels)
+
+    async def keep_parcel(self, data: Bytes) -> tuple[Digest, dict[Digest, bytes]]:
+        """Keep a parcel of central's own; a small one is returned to ride with its act."""
+        if len(data) <= INLINE:
+            small = bytes(data)
+            digest = digest_of(small)
+            return digest, {digest: small}
+        digest = await asyncio.to_thread(self.store.blobs.put, data)
+        size = len(data)
+        await self._journal.commit(
+            lambda connection: self.store.add_parcel(connection, digest, CENTRAL, size, None)
+        )
+        return digest, {}
+
+    async def brought(self, digest: Digest, party: str, size: int) -> None:
+        """Note that a party has brought a large parcel, whose bytes are on disk already."""
+        await self._journal.commit(
+            lambda connection: self.store.add_parcel(connection, digest, party, size, None)
+        )
+
+    def _promise(self, course: Course, act_id: str) -> asyncio.Future[Recorded]:
+        answer: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(_look_away)
+        course.recorded[act_id] = answer
+        return answer
+
+    async def _repeated(self, course: Course, act_id: str, entry: Entry) -> Recorded:
+        answer = course.recorded.get(act_id)
+        if answer is None:
+            raise Conflict("A journey of this id exists already")
+        recorded = await asyncio.shield(answer)
+        if recorded.entry != entry.id:
+            raise Conflict("An act with this id was recorded with other content")
+        return recorded
+
+    # What states ask for
+
+    def course(self, journey: str) -> Course:
+        """Return a journey.
+
+        Raises:
+            NotFound: There is none of this id.
+        """
+        course = self._courses.get(journey)
+        if course is None:
+            raise NotFound(f"No journey {journey} is known here")
+        return course
+
+    def courses(self) -> Iterable[Course]:
+        """Return all journeys."""
+        return self._courses.values()
+
+    def notices(self, party: str) -> list[bytes]:
+        """Return everything a party is to do now."""
+        found = (self._notice(course, party) for course in self._courses.values())
+        return [data for data in found if data is not None]
+
+    def _do(self, course: Course) -> None:
+        for station in course.journey.stops:
+            if self._inbox.connected(station):
+                data = self._notice(course, station)
+                if data is not None:
+                    self._inbox.push(station, data)
+        self._watchers.push(course.journey.id, msgspec.json.encode(course.status()))
+        self._set_alarm(course)
+        if self.aggregators is not None:
+            if course.journey.phase in ENDED:
+                self.aggregators.ended(course.journey.id)
+            else:
+                self.aggregators.wanted(course)
+
+    def _notice(self, course: Course, station: str) -> bytes | None:
+        notice = course.notice(station)
+        return None if notice is None else msgspec.json.encode(self.filled(notice))
+
+    def filled(self, notice: Notice) -> Notice:
+        """Put the bytes of small parcels into a notice."""
+        if notice.state is None:
+            return notice
+        return msgspec.structs.replace(notice, state=self._fill(notice.state))
+
+    def _fill(self, ref: ParcelRef) -> ParcelRef:
+        return msgspec.structs.replace(ref, data=self.store.small_parcel(ref.digest))
+
+    def tell(self, party: str, notice: Notice) -> None:
+        """Push one notice to a party."""
+        self._inbox.push(party, msgspec.json.encode(notice))
+
+    def _set_alarm(self, course: Course) -> None:
+        old = self._alarms.pop(course.journey.id, None)
+        if old is not None:
+            old.cancel()
+        at = machine.deadline(course.journey)
+        if at is not None:
+            delay = max(0.0, (at - self._clock.now()).total_seconds())
+            loop = asyncio.get_running_loop()
+            self._alarms[course.journey.id] = loop.call_later(
+                delay, lambda: self.spawn(self._expire(course.journey.id, at))
+            )
+
+    async def _expire(self, journey: str, at: datetime) -> None:
+        course = self.course(journey)
+        if machine.deadline(course.journey) != at:
+            return
+        for station in course.journey.stations(*BUSY):
+            await self.own(
+                acts.StopExpired(
+                    id=new_id("act"),
+                    at=self.now(),
+                    journey=journey,
+                    station=station,
+                    round=course.journey.round,
+                )
+            )
+
+    def now(self) -> str:
+        """Return the time as acts carry it."""
+        return rfc3339(self._clock.now())
+
+    def spawn(self, work: Any) -> None:
+        """Run something in the background; its failure is logged, never lost."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            kind = "refused" if isinstance(error, BranchlineError) else "failed"
+            log.error("background work %s: %s", kind, error, exc_info=error)
+
+    # Receipts
+
+    async def keep_integrated(self) -> None:
+        """Bring new entries into the tiles and sign checkpoints, for as long as central runs."""
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            try:
+                await asyncio.to_thread(self._ledger.integrate)
+            except OSError as error:
+                # A full disk: entries are durable in the database, receipts wait.
+                log.error("the ledger cannot be integrated now: %s", error.strerror)
+                await asyncio.sleep(1.0)
+                self._dirty.set()
+                continue
+            self._integrated.set()
+            self._integrated = asyncio.Event()
+
+    async def receipt(self, position: int) -> str:
+        """Return an entry's receipt, waiting until a checkpoint covers it."""
+        for _ in range(1000):
+            event = self._integrated
+            try:
+                return self._ledger.receipt(position).text
+            except Unavailable:
+                self._dirty.set()
+                await asyncio.wait_for(event.wait(), 30)
+        raise Unavailable("The ledger has no checkpoint for this entry yet")
+
+    async def settled(self, positions: list[int]) -> list[str]:
+        """Return receipts of several entries at one checkpoint."""
+        if positions:
+            await self.receipt(max(positions))
+        return [receipt.text for receipt in self._ledger.prove_many(positions)]
+
+    async def close(self) -> None:
+        """Stop what runs in the background."""
+        for alarm in self._alarms.values():
+            alarm.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+_REQUESTER_ACTS = (
+    acts.JourneyCancelled,
+    acts.JourneyDelivered,
+    acts.StopSkipped,
+    acts.StopRetried,
+)
+_HOST_ACTS = (acts.JourneyPrepared, acts.JourneyCombined, acts.JourneyFailed)
+
+
+def _check_right(act: acts.JourneyAct, caller: Caller, course: Course) -> None:
+    if isinstance(act, _REQUESTER_ACTS):
+        if caller.keys.id != course.journey.requester:
+            raise NotAllowed("Only the requester of a journey may do this")
+    elif isinstance(act, (*_HOST_ACTS, acts.StopExpired)):
+        if caller.name != CENTRAL:
+            raise NotAllowed("Only the aggregator's host may do this")
+    elif isinstance(act, acts.StopAct | acts.CustodyReturned):
+        if caller.name != act.station:
+            raise NotAllowed(
+                f"{caller.name} spoke for {act.station}", advice="A station speaks for itself only"
+            )
+        if act.station not in course.journey.stops:
+            raise NotAllowed(f"{act.station} is not on this journey's route")
+    else:
+        raise NotAllowed("This act does not belong here")
+
+
+def _parcels_of(act: acts.JourneyAct) -> list[Digest]:
+    if isinstance(act, acts.StopReleased | acts.StopForwarded):
+        return [act.parcel]
+    if isinstance(act, acts.JourneyCombined):
+        return [d for d in (act.state, act.result) if d is not None]
+    return []
+
+
+def _check_parcels(act: acts.JourneyAct, parcels: dict[Digest, bytes]) -> None:
+    named = _parcels_of(act)
+    for digest, data in parcels.items():
+        if digest not in named:
+            raise Conflict("A parcel came with an act that does not name it")
+        if len(data) > INLINE:
+            raise Conflict(f"A parcel inside a message has at most {INLINE} bytes")
+        if digest_of(data) != digest:
+            raise Corrupt(f"A parcel's bytes do not have the digest {digest}")
+
+
+def _same(position: int, known: Entry, entry: Entry) -> Recorded:
+    if known.id != entry.id:
+        raise Conflict("An act with this id was recorded with other content")
+    return Recorded(position=position, entry=known.id)
+
+
+def _done(recorded: Recorded) -> asyncio.Future[Recorded]:
+    future: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
+    future.set_result(recorded)
+    return future
+
+
+def _fail(answer: asyncio.Future[Recorded], error: BaseException) -> None:
+    answer.set_exception(error if isinstance(error, Exception) else Unavailable("Interrupted"))
+
+
+def _look_away(answer: asyncio.Future[Recorded]) -> None:
+    # Whoever sent the act gets the error itself; nobody else need have asked.
+    if not answer.cancelled():
+        answer.exception()

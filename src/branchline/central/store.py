@@ -1,0 +1,287 @@
+"""What central keeps: acts in the ledger, and the parties, studies, trains and parcels they name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from branchline.central import tables
+from branchline.foundation.blobs import FolderBlobs
+from branchline.foundation.clock import parse_time, rfc3339
+from branchline.foundation.database import open_database, reading, writing
+from branchline.foundation.digest import Digest
+from branchline.foundation.errors import Conflict, NotAllowed, NotFound
+from branchline.foundation.http.api import Caller
+from branchline.foundation.keys import PublicKeys
+from branchline.journey.acts import Act
+from branchline.ledger.entry import Entry
+from branchline.ledger.log import Log
+
+
+@dataclass(frozen=True)
+class StoredAct:
+    """An act as it stands in the history."""
+
+    position: int
+    party: str
+    entry: Entry
+
+
+class Store:
+    """Central's database and folders.
+
+    Args:
+        folder: Central's data folder.
+        database: SQLAlchemy URL of a server; None for SQLite in the folder.
+    """
+
+    def __init__(self, folder: Path, database: str | None = None) -> None:
+        self.engine: Engine = open_database(database or folder / "central.sqlite")
+        self.blobs = FolderBlobs(folder / "blobs")
+        tables.metadata.create_all(self.engine)
+        self._callers: dict[str, Caller] = {}
+
+    # Parties and invitations
+
+    def caller(self, key_id: str) -> Caller | None:
+        """Return the enrolled party of a key id."""
+        if key_id not in self._callers:
+            row = self._first(select(tables.parties).where(tables.parties.c.key_id == key_id))
+            if row is None:
+                return None
+            self._callers[key_id] = _caller(row)
+        return self._callers[key_id]
+
+    def party(self, name: str) -> Caller:
+        """Return the party of a name.
+
+        Raises:
+            NotFound: Nobody of that name is enrolled.
+        """
+        row = self._first(select(tables.parties).where(tables.parties.c.name == name))
+        if row is None:
+            raise NotFound(f"No party named {name!r} is enrolled here")
+        return _caller(row)
+
+    def invite(self, token: str, name: str, kind: str, expires: datetime) -> None:
+        """Keep an invitation by the digest of its token."""
+        with writing(self.engine) as connection:
+            if connection.execute(
+                select(tables.parties).where(tables.parties.c.name == name)
+            ).first():
+                raise Conflict(f"A party named {name!r} is enrolled already")
+            connection.execute(
+                insert(tables.invitations).values(
+                    token_digest=_token_digest(token),
+                    name=name,
+                    kind=kind,
+                    expires=rfc3339(expires),
+                )
+            )
+
+    def enrol(self, connection: Connection, token: str, caller: Caller, now: datetime) -> None:
+        """Use an invitation up and keep the party; inside the caller's transaction.
+
+        Raises:
+            NotAllowed: Unknown, expired, used, or meant for somebody else.
+            Conflict: The name is taken.
+        """
+        table = tables.invitations
+        key = table.c.token_digest == _token_digest(token)
+        row = connection.execute(select(table).where(key)).first()
+        advice = "Ask the central operator for a new one"
+        if row is None:
+            raise NotAllowed("The invitation is not known here", advice=advice)
+        if row.used_by is not None:
+            raise NotAllowed("The invitation was used already", advice=advice)
+        if parse_time(row.expires) < now:
+            raise NotAllowed(f"The invitation expired at {row.expires}", advice=advice)
+        if (row.name, row.kind) != (caller.name, caller.kind):
+            raise NotAllowed(f"The invitation is for the {row.kind} {row.name!r}", advice=advice)
+        taken = select(tables.parties).where(tables.parties.c.name == caller.name)
+        if connection.execute(taken).first():
+            raise Conflict(f"A party named {caller.name!r} is enrolled already")
+        connection.execute(update(table).where(key).values(used_by=caller.keys.id))
+        self.add_party(connection, caller)
+
+    def add_party(self, connection: Connection, caller: Caller) -> None:
+        """Keep a party; inside the caller's transaction."""
+        connection.execute(
+            insert(tables.parties).values(
+                name=caller.name,
+                kind=caller.kind,
+                key_id=caller.keys.id,
+                sign=caller.keys.sign,
+                seal=caller.keys.seal,
+            )
+        )
+
+    # Acts
+
+    def append(
+        self, connection: Connection, ledger: Log, entry: Entry, act: Act, party: str
+    ) -> int:
+        """Append an act to the ledger and the history; inside the caller's transaction."""
+        position = ledger.append(connection, entry.leaf)
+        connection.execute(
+            insert(tables.acts).values(
+                position=position,
+                id=act.id,
+                kind=str(type(act).__struct_config__.tag),
+                party=party,
+                journey=getattr(act, "journey", None),
+                study=getattr(act, "study", None),
+                entry=msgspec.json.encode(entry),
+            )
+        )
+        return position
+
+    def known(self, connection: Connection, act_id: str) -> StoredAct | None:
+        """Return the act of an id if it was recorded before."""
+        query = select(tables.acts).where(tables.acts.c.id == act_id)
+        row = connection.execute(query).first()
+        return None if row is None else _stored(row)
+
+    def acts(self, **where: Any) -> list[StoredAct]:
+        """Return the acts of a journey or study, in order."""
+        query = select(tables.acts).order_by(tables.acts.c.position)
+        for column, value in where.items():
+            query = query.where(tables.acts.c[column] == value)
+        with reading(self.engine) as connection:
+            return [_stored(row) for row in connection.execute(query)]
+
+    def journeys(self) -> list[str]:
+        """Return the ids of all journeys, oldest first."""
+        query = (
+            select(tables.acts.c.journey)
+            .where(tables.acts.c.kind == "journey.requested")
+            .order_by(tables.acts.c.position)
+        )
+        with reading(self.engine) as connection:
+            return [row.journey for row in connection.execute(query)]
+
+    # Studies and trains
+
+    def add_study(
+        self, connection: Connection, digest: Digest, name: str, document: bytes, position: int
+    ) -> None:
+        """Keep a study's revision; inside the caller's transaction."""
+        connection.execute(
+            insert(tables.studies).values(
+                digest=digest, name=name, document=document, position=position
+            )
+        )
+
+    def study(self, name: str) -> bytes:
+        """Return the newest revision of a study.
+
+        Raises:
+            NotFound: There is no study of that name.
+        """
+        table = tables.studies
+        row = self._first(
+            select(table).where(table.c.name == name).order_by(table.c.position.desc())
+        )
+        if row is None:
+            raise NotFound(f"No study named {name!r} is known here")
+        return bytes(row.document)
+
+    def studies(self) -> list[str]:
+        """Return the names of all studies."""
+        query = select(tables.studies.c.name).distinct().order_by(tables.studies.c.name)
+        with reading(self.engine) as connection:
+            return [row.name for row in connection.execute(query)]
+
+    def add_train(self, connection: Connection, digest: Digest, author: str, party: str) -> None:
+        """Keep a bundle's signature; inside the caller's transaction."""
+        known = select(tables.trains).where(tables.trains.c.digest == digest)
+        if connection.execute(known).first() is None:
+            connection.execute(
+                insert(tables.trains).values(digest=digest, author=author, party=party)
+            )
+
+    def has_train(self, digest: str) -> bool:
+        """Tell whether a bundle was sent here."""
+        query = select(tables.trains).where(tables.trains.c.digest == digest)
+        return self._first(query) is not None
+
+    # Parcels
+
+    def add_parcel(
+        self, connection: Connection, digest: Digest, party: str, size: int, data: bytes | None
+    ) -> None:
+        """Keep a parcel (its bytes only when they are few); inside the caller's transaction."""
+        known = select(tables.parcels.c.digest).where(tables.parcels.c.digest == digest)
+        if connection.execute(known).first() is None:
+            connection.execute(
+                insert(tables.parcels).values(digest=digest, party=party, size=size, data=data)
+            )
+
+    def has_parcel(self, connection: Connection, digest: Digest, party: str) -> bool:
+        """Tell whether a party has brought a parcel."""
+        table = tables.parcels
+        query = select(table.c.digest).where(table.c.digest == digest, table.c.party == party)
+        return connection.execute(query).first() is not None
+
+    def parcel(self, digest: Digest) -> bytes:
+        """Return a parcel's bytes.
+
+        Raises:
+            NotFound: No such parcel was brought.
+            Corrupt: Its bytes on disk have changed.
+        """
+        small = self.small_parcel(digest)
+        return small if small is not None else self.blobs.get(digest)
+
+    def small_parcel(self, digest: Digest) -> bytes | None:
+        """Return a parcel's bytes if they are few enough to be kept in the database."""
+        table = tables.parcels
+        row = self._first(select(table.c.data).where(table.c.digest == digest))
+        if row is None:
+            raise NotFound(f"No parcel {digest} was brought here")
+        return None if row.data is None else bytes(row.data)
+
+    # Incidents
+
+    def record_incident(self, at: datetime, path: str, key_id: str, sentence: str) -> None:
+        """Keep a refused request for the operator to see."""
+        with writing(self.engine) as connection:
+            connection.execute(
+                insert(tables.incidents).values(
+                    at=rfc3339(at), path=path, key_id=key_id, sentence=sentence[:500]
+                )
+            )
+
+    def incidents(self) -> Iterator[dict[str, str]]:
+        """Return the refused requests, oldest first."""
+        with reading(self.engine) as connection:
+            for row in connection.execute(select(tables.incidents).order_by("id")):
+                yield {
+                    "at": row.at,
+                    "path": row.path,
+                    "key_id": row.key_id,
+                    "sentence": row.sentence,
+                }
+
+    def _first(self, query: Any) -> Any:
+        with reading(self.engine) as connection:
+            return connection.execute(query).first()
+
+
+def _caller(row: Any) -> Caller:
+    return Caller(row.name, row.kind, PublicKeys(sign=row.sign, seal=row.seal))
+
+
+def _stored(row: Any) -> StoredAct:
+    return StoredAct(row.position, row.party, msgspec.json.decode(row.entry, type=Entry))
+
+
+def _token_digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,75 @@
+"""Central's tables. Acts are the history; the others are views of it or things acts name."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, String, Table, Text
+
+metadata = MetaData()
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("token_digest", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("expires", String, nullable=False),
+    Column("used_by", String),
+)
+
+parties = Table(
+    "parties",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("key_id", String, nullable=False, unique=True),
+    Column("sign", String, nullable=False),
+    Column("seal", String, nullable=False),
+)
+
+acts = Table(
+    "acts",
+    metadata,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("kind", String, nullable=False),
+    Column("party", String, nullable=False),
+    Column("journey", String, index=True),
+    Column("study", String, index=True),
+    Column("entry", LargeBinary, nullable=False),
+)
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("name", String, nullable=False, index=True),
+    Column("document", LargeBinary, nullable=False),
+    Column("position", Integer, nullable=False),
+)
+
+trains = Table(
+    "trains",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("author", Text, nullable=False),
+    Column("party", String, nullable=False),
+)
+
+parcels = Table(
+    "parcels",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("party", String, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("data", LargeBinary),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", String, nullable=False),
+    Column("path", String, nullable=False),
+    Column("key_id", String, nullable=False),
+    Column("sentence", Text, nullable=False),
+)

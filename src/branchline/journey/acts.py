@@ -1,0 +1,333 @@
+"""Acts: everything consequential that a party does, as one typed and signed ledger entry each.
+
+An act *is* its ledger entry: its fields are the entry's disclosures, its signature the entry's.
+There is no second history.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from branchline.foundation.digest import WireDigest
+from branchline.foundation.errors import Corrupt
+from branchline.foundation.ids import Id, Name
+from branchline.foundation.keys import Identity, PublicKeys
+from branchline.journey.request import JourneyRequest
+from branchline.ledger.entry import Entry, make_entry, open_entry
+
+
+class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="act"):
+    """What every act has.
+
+    Args:
+        id: Made by the actor; the same act sent again carries the same id.
+        at: The actor's own time, RFC 3339.
+    """
+
+    id: Id
+    at: str
+
+
+class PartyEnrolled(Act, frozen=True, tag="party.enrolled"):
+    """A party joined with keys made on its own machine."""
+
+    name: Name
+    kind: str
+    keys: PublicKeys
+
+
+class StudyAct(Act, frozen=True):
+    """An act upon one revision of a study."""
+
+    study: Name
+    study_digest: WireDigest
+
+
+class StudyProposed(StudyAct, frozen=True, tag="study.proposed"):
+    """A study was put forward."""
+
+
+class StudyApproved(StudyAct, frozen=True, tag="study.approved"):
+    """The named approver approved a study."""
+
+
+class StudySuspended(StudyAct, frozen=True, tag="study.suspended"):
+    """The approver or proposer stopped a study for the time being."""
+
+    reason: str = ""
+
+
+class StudyResumed(StudyAct, frozen=True, tag="study.resumed"):
+    """The approver let a suspended study go on."""
+
+
+class StudyClosed(StudyAct, frozen=True, tag="study.closed"):
+    """A study ended."""
+
+
+class SiteApproved(StudyAct, frozen=True, tag="study.site-approved"):
+    """A station allowed a study to use some of its datasets.
+
+    Args:
+        station: Which.
+        datasets: The datasets, each with its use terms (DUO codes).
+        by: Who decided at the station.
+    """
+
+    station: Name
+    datasets: dict[Name, tuple[str, ...]]
+    by: str
+
+
+class SiteWithdrawn(StudyAct, frozen=True, tag="study.site-withdrawn"):
+    """A station took its approval back."""
+
+    station: Name
+    by: str
+    reason: str = ""
+
+
+class TrainPacked(Act, frozen=True, tag="train.packed"):
+    """An author signed a bundle and sent it."""
+
+    train: WireDigest
+    name: str
+    version: str
+
+
+class JourneyAct(Act, frozen=True):
+    """An act in the course of one journey."""
+
+    journey: Id
+
+
+class JourneyRequested(JourneyAct, frozen=True, tag="journey.requested"):
+    """A requester asked for a journey."""
+
+    request: JourneyRequest
+
+
+class JourneyPrepared(JourneyAct, frozen=True, tag="journey.prepared"):
+    """The aggregator's host made the journey's key.
+
+    Args:
+        recipient: To whom the stations seal their updates.
+        custody: The private half, sealed to the stations: the host itself keeps no copy on disk.
+    """
+
+    recipient: str
+    custody: bytes
+
+
+class CustodyReturned(JourneyAct, frozen=True, tag="journey.custody-returned"):
+    """A station gave the journey's key back to a restarted aggregator, sealed to its new key."""
+
+    station: Name
+    sealed: bytes
+
+
+class JourneyCombined(JourneyAct, frozen=True, tag="journey.combined"):
+    """The aggregator combined a round.
+
+    Args:
+        round: Which.
+        inputs: For each station that is in it, the parcel that was combined; not disclosed to
+            the stations, who need not know of each other's parcels.
+        state: The parcel with the next state; None when the journey has its result.
+        result: The parcel with the result, sealed to the requester; None to go on.
+        content: Digest of the combined payload itself.
+    """
+
+    round: int
+    state: WireDigest | None
+    result: WireDigest | None
+    content: WireDigest
+    inputs: dict[Name, WireDigest] = {}
+
+
+class JourneyFailed(JourneyAct, frozen=True, tag="journey.failed"):
+    """The aggregator could not go on."""
+
+    reason: str
+
+
+class JourneyCancelled(JourneyAct, frozen=True, tag="journey.cancelled"):
+    """The requester called the train back."""
+
+    reason: str = ""
+
+
+class JourneyDelivered(JourneyAct, frozen=True, tag="journey.delivered"):
+    """The requester opened the result."""
+
+    content: WireDigest
+
+
+class StopAct(JourneyAct, frozen=True):
+    """An act about one journey's stop at one station."""
+
+    station: Name
+
+
+class StopAccepted(StopAct, frozen=True, tag="stop.accepted"):
+    """A station let the train in.
+
+    Args:
+        by: The policy or person that decided.
+        dataset: Name of the dataset bound.
+        dataset_version: Digest of its schema and content.
+        environment: Digest of the environment the train runs in.
+        reproducible: Whether that environment can be built again bit for bit.
+    """
+
+    by: str
+    dataset: Name
+    dataset_version: WireDigest
+    environment: WireDigest
+    reproducible: bool
+
+
+class StopDeclined(StopAct, frozen=True, tag="stop.declined"):
+    """A station turned the train away."""
+
+    by: str
+    reason: str
+
+
+class StopHeld(StopAct, frozen=True, tag="stop.held"):
+    """An output waits for a person at the station."""
+
+    round: int
+
+
+class StopReleased(StopAct, frozen=True, tag="stop.released"):
+    """A station let one round's output leave.
+
+    Args:
+        round: Which.
+        parcel: Digest of the sealed parcel.
+        content: Digest of the payload inside.
+        findings: Digest of the disclosure findings, which stay at the station.
+        by: The policy or person that decided.
+        record: Digest of the run record: which limits and layers were enforced.
+        suppressed: Names of outputs with suppressed cells.
+    """
+
+    round: int
+    parcel: WireDigest
+    content: WireDigest
+    findings: WireDigest
+    by: str
+    record: WireDigest
+    suppressed: tuple[str, ...] = ()
+
+
+class StopForwarded(StopAct, frozen=True, tag="stop.forwarded"):
+    """A station sealed an output it had released to another recipient: a station was skipped."""
+
+    round: int
+    parcel: WireDigest
+    content: WireDigest
+
+
+class StopWithheld(StopAct, frozen=True, tag="stop.withheld"):
+    """A station kept an output back."""
+
+    round: int
+    by: str
+    reason: str
+    findings: WireDigest
+
+
+class StopFailed(StopAct, frozen=True, tag="stop.failed"):
+    """A train failed at a station; the reason is one of a fixed list, the trace stays there."""
+
+    round: int
+    reason: str
+
+
+class StopExpired(StopAct, frozen=True, tag="stop.expired"):
+    """Central's clock: a station did not answer before the deadline."""
+
+    round: int
+
+
+class StopSkipped(StopAct, frozen=True, tag="stop.skipped"):
+    """The requester goes on without a station."""
+
+
+class StopRetried(StopAct, frozen=True, tag="stop.retried"):
+    """The requester sends the train to a station again."""
+
+
+class StopFinished(StopAct, frozen=True, tag="stop.finished"):
+    """A station cleared everything away after a journey's end."""
+
+    record: WireDigest | None = None
+
+
+AnyAct: Any = (
+    PartyEnrolled
+    | StudyProposed
+    | StudyApproved
+    | StudySuspended
+    | StudyResumed
+    | StudyClosed
+    | SiteApproved
+    | SiteWithdrawn
+    | TrainPacked
+    | JourneyRequested
+    | JourneyPrepared
+    | CustodyReturned
+    | JourneyCombined
+    | JourneyFailed
+    | JourneyCancelled
+    | JourneyDelivered
+    | StopAccepted
+    | StopDeclined
+    | StopHeld
+    | StopReleased
+    | StopForwarded
+    | StopWithheld
+    | StopFailed
+    | StopExpired
+    | StopSkipped
+    | StopRetried
+    | StopFinished
+)
+
+A = TypeVar("A", bound=Act)
+
+
+def sign_act(act: Act, identity: Identity) -> Entry:
+    """Make an act's ledger entry, with every field disclosed to whoever gets the entry whole."""
+    fields: dict[str, Any] = msgspec.to_builtins(act)
+    return make_entry(fields, identity)
+
+
+def read_act(entry: Entry, keys: PublicKeys) -> Act:
+    """Check an entry's signature and read the act it is.
+
+    Raises:
+        Corrupt: Not signed by these keys, changed, or not an act known here.
+    """
+    fields = open_entry(entry, keys)
+    try:
+        act: Act = msgspec.convert(fields, type=AnyAct)
+    except msgspec.ValidationError as error:
+        raise Corrupt(f"A signed entry is not an act known here: {error}") from error
+    return act
+
+
+def expect_act(entry: Entry, keys: PublicKeys, kind: type[A]) -> A:
+    """Read an act that must be of one kind.
+
+    Raises:
+        Corrupt: It is another kind, or not authentic.
+    """
+    act = read_act(entry, keys)
+    if not isinstance(act, kind):
+        raise Corrupt(f"A signed entry is a {type(act).__name__}; expected a {kind.__name__}")
+    return act

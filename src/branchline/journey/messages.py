@@ -1,0 +1,193 @@
+"""What programs say to each other: strict schemas for every message, version 1.
+
+Unknown fields are refused; octets ride in JSON as base64 only while they are small.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from branchline.foundation.digest import Digest, WireDigest
+from branchline.foundation.ids import Id, Name
+from branchline.foundation.keys import PublicKeys
+from branchline.journey.machine import Phase, StopPhase
+from branchline.ledger.entry import Entry
+
+INLINE = 48 << 10
+"""Parcels up to this many bytes ride inside a message; larger ones are fetched."""
+
+PartyKind = Literal["person", "station", "central"]
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every message has in common: it is read strictly."""
+
+
+class Hello(Message, frozen=True):
+    """What a central service says of itself to anybody."""
+
+    versions: tuple[int, ...]
+    program: str
+    origin: str
+    keys: PublicKeys
+    log_vkey: str
+    now: str
+
+
+class EnrolMessage(Message, frozen=True):
+    """Join with an invitation; signed with the new key itself."""
+
+    invitation: Annotated[str, msgspec.Meta(max_length=128)]
+    name: Name
+    kind: PartyKind
+    keys: PublicKeys
+    entry: Entry
+
+
+class Party(Message, frozen=True):
+    """A party as the registry knows it."""
+
+    name: Name
+    kind: PartyKind
+    keys: PublicKeys
+
+
+class Recorded(Message, frozen=True):
+    """Where an act stands in the ledger, durably."""
+
+    position: int
+    entry: WireDigest
+
+
+class ActMessage(Message, frozen=True):
+    """An act, with the small parcels it speaks of."""
+
+    entry: Entry
+    parcels: dict[WireDigest, bytes] = {}
+
+
+class StudyMessage(Message, frozen=True):
+    """A study put forward: the act and the document it names."""
+
+    entry: Entry
+    document: bytes
+
+
+class TrainMessage(Message, frozen=True):
+    """A bundle sent to central: the act, the author's signature, and the bundle's bytes."""
+
+    entry: Entry
+    author: str
+    bundle: bytes
+
+
+class StudyView(Message, frozen=True):
+    """A study with everything decided about it."""
+
+    document: bytes
+    entries: tuple[Entry, ...]
+
+
+class ParcelRef(Message, frozen=True):
+    """A parcel: its digest, whose act names it, and its bytes when they are few."""
+
+    digest: WireDigest
+    entry: Entry
+    station: str = ""
+    data: bytes | None = None
+
+
+NoticeKind = Literal["visit", "round", "forward", "end", "custody", "prepare", "combine"]
+
+
+class Notice(Message, frozen=True):
+    """What central tells a party to do now; told again until it is done.
+
+    Args:
+        kind: ``visit`` a train has come; ``round`` go on with the next; ``forward`` seal the last
+            output to somebody else; ``end`` clear away; ``custody`` give the aggregator's key
+            back; ``prepare`` and ``combine`` for the station that hosts the aggregator.
+        journey: Which.
+        attempt: Of the visit.
+        round: Which.
+        request: The requester's act.
+        position: Where that act stands in the ledger.
+        receipt: Its receipt.
+        prepared: The act that names the aggregator's recipient; None on a sequential route.
+        state: The present state; None before the first.
+        inputs: For ``combine``: what the stations released.
+        to: Sequential: the name of whom the output is sealed to; empty for the aggregator.
+        custody: For ``custody``: a statement of central naming its new recipient.
+        phase: For ``end``: how the journey ended.
+    """
+
+    kind: NoticeKind
+    journey: Id
+    attempt: int = 1
+    round: int = 0
+    request: Entry | None = None
+    position: int | None = None
+    receipt: str = ""
+    prepared: Entry | None = None
+    state: ParcelRef | None = None
+    inputs: tuple[ParcelRef, ...] = ()
+    to: str = ""
+    custody: str = ""
+    phase: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, int, int, str]:
+        """What makes two notices the same one."""
+        return (self.kind, self.journey, self.attempt, self.round, self.to)
+
+
+class StopStatus(Message, frozen=True):
+    """One stop as the requester sees it."""
+
+    station: str
+    phase: StopPhase
+    attempt: int
+    round: int
+    reason: str
+    since: str
+
+
+class JourneyStatus(Message, frozen=True):
+    """A journey as the requester sees it."""
+
+    journey: Id
+    study: str
+    train: WireDigest
+    phase: Phase
+    round: int
+    rounds: int
+    stops: tuple[StopStatus, ...]
+    reason: str
+    result: Digest | None
+    content: Digest | None
+    since: str
+
+
+class JourneyList(Message, frozen=True):
+    """The journeys that concern a party."""
+
+    journeys: tuple[JourneyStatus, ...]
+
+
+class EvidenceItem(Message, frozen=True):
+    """An entry, the key that signed it, and its receipt."""
+
+    entry: Entry
+    keys: PublicKeys
+    receipt: str
+
+
+class Evidence(Message, frozen=True):
+    """Everything a requester needs to verify a result offline."""
+
+    study: bytes
+    author: str
+    items: tuple[EvidenceItem, ...]
+    log_vkey: str
