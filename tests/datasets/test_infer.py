@@ -32,6 +32,14 @@ PLAIN_TYPES: dict[str, ColumnType] = {
 }
 
 
+@pytest.fixture
+def patients_csv(patients_csv: Path) -> Path:
+    """The hospital's patients three times over, so that there are twelve rows."""
+    header, *rows = patients_csv.read_text().splitlines(keepends=True)
+    patients_csv.write_text(header + "".join(rows * 3))
+    return patients_csv
+
+
 def test_a_csv_file_describes_itself(patients_csv: Path) -> None:
     """Types, codes, missing values and widened bounds are proposed from a CSV file."""
     table = infer_schema({"patients": patients_csv}).tables[0]
@@ -75,10 +83,19 @@ def test_other_delimiters_are_seen(tmp_path: Path, delimiter: str) -> None:
     assert read_columns(path, table.columns).num_rows == 2
 
 
+def test_a_tiny_table_proposes_no_bounds_and_no_codes(tmp_path: Path) -> None:
+    """Of three patients neither codes nor bounds are proposed: they would be single persons'."""
+    path = tmp_path / "three.csv"
+    path.write_text("id,arm\n4001,drug\n4002,drug\n4003,drug\n")
+    number, arm = infer_table("three", path).columns
+    assert (number.type, number.minimum, number.maximum) == ("integer", None, None)
+    assert arm.type == "text"
+
+
 def test_rare_texts_are_not_proposed_as_codes(tmp_path: Path) -> None:
     """Names of people, one row each, stay text: a proposed schema never lists them."""
     path = tmp_path / "names.csv"
-    path.write_text("name\nAda\nGrace\nEmmy\n")
+    path.write_text("name\n" + "".join(f"Ada {n}\n" for n in range(15)))
     assert infer_table("names", path).columns[0].type == "text"
 
 
@@ -155,7 +172,7 @@ def test_the_file_obeys_its_own_schema(
     kind = pa.float64() if any(isinstance(value, float) for value in values) else pa.int64()
     if kind == pa.float64():
         values = [None if value is None else float(value) for value in values]
-    pq.write_table(pa.table({"x": pa.array(values, kind)}), path)
+    pq.write_table(pa.table({"x": pa.array(values * 10, kind)}), path)
     columns = infer_table("x", path).columns
     finite = [v for v in values if v is not None and np.isfinite(v)]
     if len(finite) == sum(v is not None for v in values):

@@ -15,6 +15,8 @@ from branchline.datasets.schema import Column, Schema, Table
 if TYPE_CHECKING:
     import pyarrow as pa
 
+#: Below this many values neither codes nor bounds are proposed: they would be some person's.
+FEWEST_VALUES = 10
 #: A text column with more distinct values than this is text, not a code.
 MOST_CODES = 20
 #: A code has on average at least this many rows per value: names of people are not codes.
@@ -27,7 +29,8 @@ def infer_schema(sources: Mapping[str, Path]) -> Schema:
     """Propose a schema for files, given by the names of their tables.
 
     Types are inferred from all rows. Bounds are rounded outwards, so that a suggested bound is
-    rarely anybody's value; they and the codes are suggestions for the steward to confirm.
+    rarely anybody's value; they and the codes are suggestions for the steward to confirm, and
+    are left out where fewer than ten values are known.
 
     Raises:
         SourceRefused: a file is no readable CSV or Parquet, or a column is nested.
@@ -89,9 +92,10 @@ def _whole_days(values: pa.ChunkedArray) -> bool:
 
 def _codes(values: pa.ChunkedArray) -> tuple[str, ...] | None:
     distinct = values.drop_null().unique()
-    if not 0 < len(distinct) <= MOST_CODES:
+    present = len(values) - values.null_count
+    if present < FEWEST_VALUES or len(distinct) > MOST_CODES:
         return None
-    if len(distinct) * ROWS_PER_CODE > len(values) - values.null_count:
+    if len(distinct) * ROWS_PER_CODE > present:
         return None
     codes = tuple(sorted(distinct.to_pylist()))
     return codes if max(map(len, codes)) <= LONGEST_CODE else None
@@ -103,7 +107,7 @@ def _suggested_range(values: pa.ChunkedArray) -> tuple[float | None, float | Non
 
     numbers = values.cast(pa.float64(), safe=False)
     finite = numbers.filter(pc.fill_null(pc.is_finite(numbers), False))
-    if len(finite) == 0:
+    if len(finite) < FEWEST_VALUES:
         return None, None
     ends = pc.min_max(finite).as_py()
     return round_outwards(ends["min"], ends["max"])
