@@ -17,7 +17,7 @@ Bytes = bytes | bytearray | memoryview
 Digest = NewType("Digest", str)
 """A content's name: ``sha256:`` followed by 64 lower-case hexadecimal digits."""
 
-PATTERN = "^sha256:[0-9a-f]{64}$"
+PATTERN = r"^sha256:[0-9a-f]{64}$(?!\n)"
 WireDigest = Annotated[Digest, msgspec.Meta(pattern=PATTERN)]
 """A digest as it stands in messages, checked while parsing."""
 

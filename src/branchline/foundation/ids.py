@@ -11,8 +11,8 @@ import msgspec
 
 from branchline.foundation.errors import Refused
 
-NAME_PATTERN = "^[a-z0-9][a-z0-9-]{0,62}$"
-ID_PATTERN = "^[a-z]+-[a-z2-7]{26}$"
+NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$(?!\n)"
+ID_PATTERN = r"^[a-z]+-[a-z2-7]{26}$(?!\n)"
 
 Name = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
 """A chosen name as it stands in messages: lower-case letters, digits and dashes."""

@@ -265,4 +265,3 @@ async def _iterate(data: memoryview) -> AsyncIterator[bytes]:
 
 def _pieces(data: Bytes) -> AsyncIterator[bytes] | bytes:
     return bytes(data) if len(data) <= PIECE else _iterate(memoryview(data))
-

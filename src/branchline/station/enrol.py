@@ -1,0 +1,33 @@
+"""Enrol a station: one invitation, one command; the keys are made here and stay here."""
+
+from __future__ import annotations
+
+from branchline.foundation.clock import Clock
+from branchline.foundation.errors import Conflict
+from branchline.journey.enrolment import join
+from branchline.journey.invitation import Invitation
+from branchline.station.settings import FILE, CentralRef, StationHome, StationSettings
+
+
+async def enrol(
+    home: StationHome, invitation: Invitation, clock: Clock, *, ca_file: str | None = None
+) -> StationSettings:
+    """Make keys in the folder, prove possession of them to central, and write the settings.
+
+    Raises:
+        Conflict: The folder is another station's.
+        NotAllowed: Central does not accept the invitation.
+        Corrupt: The service met is not the one that invited.
+    """
+    file = home.folder / FILE
+    if file.exists() and home.settings().name != invitation.name:
+        raise Conflict(
+            f"The folder {home.folder} belongs to the station {home.settings().name!r}",
+            advice="Give another folder with --home",
+        )
+    hello = await join(home.identity, invitation, clock, ca_file=ca_file)
+    central = CentralRef(invitation.url, hello.keys, hello.log_vkey, ca_file)
+    settings = StationSettings(name=invitation.name, central=central)
+    if not file.exists():
+        home.write_settings(settings)
+    return settings

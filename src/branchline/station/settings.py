@@ -1,0 +1,104 @@
+"""A station's folder and its settings, ``station.toml``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from branchline.disclosure.policy import ReleasePolicy
+from branchline.disclosure.rules import Thresholds
+from branchline.foundation.durable import write_durably
+from branchline.foundation.errors import NotFound, Refused
+from branchline.foundation.ids import Name
+from branchline.foundation.keys import Identity, PublicKeys
+from branchline.sandbox.limits import Limits
+
+FILE = "station.toml"
+
+
+class CentralRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where central is, and by which keys it is known since enrolment."""
+
+    url: str
+    keys: PublicKeys
+    log_vkey: str
+    ca_file: str | None = None
+
+
+class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a station works; every part but the first two may be left out.
+
+    Args:
+        name: The station's name.
+        central: Where central is.
+        accept: ``policy`` lets permitted trains in at once, ``person`` asks first.
+        limits: What a train may use.
+        accept_weaker: Weaker enforcement the administrator accepts by name.
+        thresholds: What is demanded of outputs.
+        release: What leaves without a person.
+    """
+
+    name: Name
+    central: CentralRef
+    accept: Literal["policy", "person"] = "policy"
+    limits: Limits = Limits()
+    accept_weaker: tuple[str, ...] = ()
+    thresholds: Thresholds = Thresholds()
+    release: ReleasePolicy = ReleasePolicy()
+
+
+@dataclass(frozen=True)
+class StationHome:
+    """A station's data folder."""
+
+    folder: Path
+
+    @property
+    def identity(self) -> Identity:
+        """The station's keys; made here the first time, and never anywhere else."""
+        return Identity.load_or_create(self.folder / "keys")
+
+    @property
+    def database(self) -> Path:
+        """The station's database."""
+        return self.folder / "station.sqlite"
+
+    @property
+    def control(self) -> Path:
+        """The socket on which commands wake the running agent."""
+        return self.folder / "control.sock"
+
+    def settings(self) -> StationSettings:
+        """Read ``station.toml``.
+
+        Raises:
+            NotFound: This folder is no station's.
+            Refused: The file is not acceptable; the sentence names the key.
+        """
+        file = self.folder / FILE
+        if not file.exists():
+            raise NotFound(
+                f"There is no station in {self.folder}",
+                advice="Enrol one with 'branchline station enroll INVITATION'",
+            )
+        try:
+            return msgspec.toml.decode(file.read_bytes(), type=StationSettings)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Refused(
+                f"{FILE} is not acceptable: {error}", advice="Correct the file"
+            ) from error
+
+    def write_settings(self, settings: StationSettings) -> None:
+        """Write ``station.toml`` durably."""
+        plain = _without_none(msgspec.to_builtins(settings))
+        write_durably(self.folder / FILE, msgspec.toml.encode(plain), mode=0o600)
+
+
+def _without_none(value: object) -> object:
+    """TOML has no null: what is not set is left out."""
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value

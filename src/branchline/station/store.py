@@ -1,0 +1,395 @@
+"""What a station keeps: its visits' events, acts on their way out, outputs held, decisions made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from branchline.foundation.clock import Clock, rfc3339
+from branchline.foundation.database import reading, writing
+from branchline.foundation.digest import Digest
+from branchline.foundation.errors import NotFound
+from branchline.journey.messages import Notice
+from branchline.journey.stop import Event
+from branchline.ledger.entry import Entry
+
+metadata = MetaData()
+
+visits = Table(
+    "visits",
+    metadata,
+    Column("journey", String, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("notice", LargeBinary, nullable=False),
+    Column("ended", Integer, nullable=False, default=0),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("journey", String, nullable=False, index=True),
+    Column("attempt", Integer, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("event", String, nullable=False),
+    Column("at", String, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("act", String, nullable=False, unique=True),
+    Column("journey", String, nullable=False),
+    Column("entry", LargeBinary, nullable=False),
+    Column("parcel", String),
+    Column("data", LargeBinary),
+    Column("outcome", String),
+)
+
+held = Table(
+    "held",
+    metadata,
+    Column("journey", String, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("findings", Text, nullable=False),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("journey", String, nullable=False),
+    Column("what", String, nullable=False),
+    Column("by", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", String, nullable=False),
+    Column("done", Integer, nullable=False, default=0),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("study", String, primary_key=True),
+    Column("digest", String, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("entries", LargeBinary, nullable=False),
+    Column("datasets", Text, nullable=False),
+    Column("withdrawn", Integer, nullable=False, default=0),
+)
+
+
+@dataclass(frozen=True)
+class Queued:
+    """An act that waits to be acknowledged by central."""
+
+    row: int
+    act: str
+    journey: str
+    entry: Entry
+    parcel: Digest | None
+    data: bytes | None
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """One thing that happened to a stop."""
+
+    round: int
+    event: Event
+    at: str
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PersonsWord:
+    """What a person at the station decided."""
+
+    row: int
+    journey: str
+    what: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A study the station approved, as it stood then."""
+
+    study: str
+    digest: str
+    document: bytes
+    entries: tuple[Entry, ...]
+    datasets: tuple[str, ...]
+    withdrawn: bool
+
+
+class StationStore:
+    """The station's database.
+
+    Args:
+        engine: Where.
+        clock: The time.
+    """
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self.engine, self._clock = engine, clock
+        metadata.create_all(engine)
+
+    # Visits and their events
+
+    def begin_visit(self, notice: Notice) -> bool:
+        """Keep a new visit; false if it is known already."""
+        key = (visits.c.journey == notice.journey) & (visits.c.attempt == notice.attempt)
+        with writing(self.engine) as connection:
+            if connection.execute(select(visits.c.journey).where(key)).first():
+                return False
+            connection.execute(
+                insert(visits).values(
+                    journey=notice.journey,
+                    attempt=notice.attempt,
+                    notice=msgspec.json.encode(notice),
+                    ended=0,
+                )
+            )
+            self._add_event(connection, notice.journey, notice.attempt, 0, Event.TOLD, {})
+        return True
+
+    def open_visits(self) -> list[Notice]:
+        """Return the notices of all visits that have not ended."""
+        query = select(visits.c.notice).where(visits.c.ended == 0)
+        with reading(self.engine) as connection:
+            return [
+                msgspec.json.decode(row.notice, type=Notice) for row in connection.execute(query)
+            ]
+
+    def visits(self) -> list[tuple[Notice, bool]]:
+        """Return all visits, oldest first, each with whether it ended."""
+        query = select(visits.c.notice, visits.c.ended)
+        with reading(self.engine) as connection:
+            return [
+                (msgspec.json.decode(row.notice, type=Notice), bool(row.ended))
+                for row in connection.execute(query)
+            ]
+
+    def record(
+        self, journey: str, attempt: int, round_: int, event: Event, detail: dict[str, Any]
+    ) -> None:
+        """Store an event durably."""
+        with writing(self.engine) as connection:
+            self._add_event(connection, journey, attempt, round_, event, detail)
+
+    def end_visit(self, journey: str, attempt: int, detail: dict[str, Any]) -> None:
+        """Store that a visit has ended, and forget the outputs it held."""
+        key = (visits.c.journey == journey) & (visits.c.attempt == attempt)
+        with writing(self.engine) as connection:
+            self._add_event(connection, journey, attempt, 0, Event.ENDED, detail)
+            connection.execute(update(visits).where(key).values(ended=1))
+            connection.execute(
+                delete(held).where(held.c.journey == journey, held.c.attempt == attempt)
+            )
+
+    def events(self, journey: str, attempt: int) -> list[StoredEvent]:
+        """Return what happened to a stop, in order."""
+        query = (
+            select(events)
+            .where(events.c.journey == journey, events.c.attempt == attempt)
+            .order_by(events.c.id)
+        )
+        with reading(self.engine) as connection:
+            return [
+                StoredEvent(row.round, Event(row.event), row.at, msgspec.json.decode(row.detail))
+                for row in connection.execute(query)
+            ]
+
+    def _add_event(
+        self,
+        connection: Connection,
+        journey: str,
+        attempt: int,
+        round_: int,
+        event: Event,
+        detail: dict[str, Any],
+    ) -> None:
+        connection.execute(
+            insert(events).values(
+                journey=journey,
+                attempt=attempt,
+                round=round_,
+                event=event.value,
+                at=rfc3339(self._clock.now()),
+                detail=msgspec.json.encode(detail).decode(),
+            )
+        )
+
+    # Acts on their way out
+
+    def queue(
+        self,
+        journey: str,
+        attempt: int,
+        happened: Iterable[tuple[int, Event, dict[str, Any]]],
+        act_id: str,
+        entry: Entry,
+        parcel: Digest | None = None,
+        data: bytes | None = None,
+    ) -> Queued:
+        """Store events and the act they lead to in one transaction."""
+        with writing(self.engine) as connection:
+            for round_, event, detail in happened:
+                self._add_event(connection, journey, attempt, round_, event, detail)
+            row = connection.execute(
+                insert(outbox).values(
+                    act=act_id,
+                    journey=journey,
+                    entry=msgspec.json.encode(entry),
+                    parcel=parcel,
+                    data=data,
+                )
+            ).inserted_primary_key
+        assert row is not None
+        return Queued(row[0], act_id, journey, entry, parcel, data)
+
+    def waiting(self) -> list[Queued]:
+        """Return the acts that central has not acknowledged, in order."""
+        query = select(outbox).where(outbox.c.outcome.is_(None)).order_by(outbox.c.id)
+        with reading(self.engine) as connection:
+            return [
+                Queued(
+                    row.id,
+                    row.act,
+                    row.journey,
+                    msgspec.json.decode(row.entry, type=Entry),
+                    row.parcel,
+                    row.data,
+                )
+                for row in connection.execute(query)
+            ]
+
+    def settle(self, row: int, outcome: str) -> None:
+        """Note what became of an act, and forget the parcel's bytes."""
+        with writing(self.engine) as connection:
+            connection.execute(
+                update(outbox).where(outbox.c.id == row).values(outcome=outcome, data=None)
+            )
+
+    # Outputs that wait for a person, or for another recipient
+
+    def hold(self, journey: str, attempt: int, round_: int, sealed: bytes, findings: str) -> None:
+        """Keep an output, sealed to the station itself."""
+        key = (held.c.journey == journey) & (held.c.attempt == attempt) & (held.c.round == round_)
+        with writing(self.engine) as connection:
+            connection.execute(delete(held).where(key))
+            connection.execute(
+                insert(held).values(
+                    journey=journey, attempt=attempt, round=round_, sealed=sealed, findings=findings
+                )
+            )
+
+    def held(self, journey: str) -> tuple[int, bytes, list[dict[str, Any]]]:
+        """Return the newest output kept: round, sealed bytes and findings.
+
+        Raises:
+            NotFound: None is kept.
+        """
+        query = (
+            select(held)
+            .where(held.c.journey == journey)
+            .order_by(held.c.attempt.desc(), held.c.round.desc())
+        )
+        with reading(self.engine) as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            raise NotFound(f"No output of {journey} is held here")
+        return row.round, bytes(row.sealed), msgspec.json.decode(row.findings)
+
+    # What people decide
+
+    def decide(self, journey: str, what: str, by: str, reason: str) -> None:
+        """Keep a person's decision for the agent to carry out."""
+        with writing(self.engine) as connection:
+            connection.execute(
+                insert(decisions).values(
+                    journey=journey,
+                    what=what,
+                    by=by,
+                    reason=reason,
+                    at=rfc3339(self._clock.now()),
+                    done=0,
+                )
+            )
+
+    def words(self) -> list[PersonsWord]:
+        """Return the decisions that were not carried out yet."""
+        query = select(decisions).where(decisions.c.done == 0).order_by(decisions.c.id)
+        with reading(self.engine) as connection:
+            return [
+                PersonsWord(row.id, row.journey, row.what, row.by, row.reason)
+                for row in connection.execute(query)
+            ]
+
+    def carried_out(self, row: int) -> None:
+        """Note that a decision was carried out."""
+        with writing(self.engine) as connection:
+            connection.execute(update(decisions).where(decisions.c.id == row).values(done=1))
+
+    # Studies
+
+    def approve(self, approval: Approval) -> None:
+        """Keep a study the station approved; an earlier approval of it is replaced."""
+        with writing(self.engine) as connection:
+            connection.execute(delete(approvals).where(approvals.c.study == approval.study))
+            connection.execute(
+                insert(approvals).values(
+                    study=approval.study,
+                    digest=approval.digest,
+                    document=approval.document,
+                    entries=msgspec.json.encode(approval.entries),
+                    datasets=" ".join(approval.datasets),
+                    withdrawn=int(approval.withdrawn),
+                )
+            )
+
+    def approval(self, study: str) -> Approval | None:
+        """Return the station's own approval of a study."""
+        query = select(approvals).where(approvals.c.study == study)
+        with reading(self.engine) as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _approval(row)
+
+    def approvals(self) -> list[Approval]:
+        """Return all studies the station approved."""
+        with reading(self.engine) as connection:
+            return [_approval(row) for row in connection.execute(select(approvals))]
+
+
+def _approval(row: Any) -> Approval:
+    return Approval(
+        study=row.study,
+        digest=row.digest,
+        document=bytes(row.document),
+        entries=msgspec.json.decode(row.entries, type=tuple[Entry, ...]),
+        datasets=tuple(row.datasets.split()),
+        withdrawn=bool(row.withdrawn),
+    )
