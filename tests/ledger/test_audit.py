@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, update
 from tests.ledger.disk import SimulatedDisk
-from tests.ledger.vectors import LOG_VKEY, entries
+from tests.ledger.vectors import LOG_VKEY, ORIGIN, entries
 
 from branchline.foundation.database import writing
 from branchline.foundation.errors import Corrupt
-from branchline.ledger.audit import audit
+from branchline.ledger.audit import audit, replay
+from branchline.ledger.checkpoint import Checkpoint
 from branchline.ledger.edge import Edge
 from branchline.ledger.log import Log
 from branchline.ledger.merkle import leaf_hash
@@ -143,6 +144,47 @@ def test_a_forgery_that_rewrites_every_tile_contradicts_the_signed_root(
     assert found.detail == {"file": "checkpoint"}
 
 
+def test_a_history_that_replaces_a_signed_one_is_noticed(
+    grown: Callable[..., SimulatedDisk],
+) -> None:
+    """Files that are right in themselves do not continue an edge with other entries."""
+    disk, signed, forged = grown(5), Edge(), Edge()
+    signed.extend(map(leaf_hash, entries(3)))
+    leaves = [b"forged", *entries(4, 1)]
+    forged.extend(map(leaf_hash, leaves))
+    disk.edit("tile/0/000.p/5", forged.tiles[0].data)
+    disk.edit("tile/entries/000.p/5", encode_bundle(leaves))
+    goal = Checkpoint(ORIGIN, 5, forged.root())
+    assert replay(disk.read, Edge(), goal).size == 5
+    with pytest.raises(Corrupt, match="other entries than an earlier checkpoint"):
+        replay(disk.read, signed, goal)
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        ("tile/0/000.p/2", leaf_hash(b"entry 0")),
+        ("tile/entries/000.p/2", encode_bundle(entries(1))),
+        ("tile/entries/000.p/2", encode_bundle(entries(2))[:-1]),
+        ("tile/entries/000.p/2", encode_bundle(entries(3))),
+    ],
+)
+def test_an_earlier_file_of_another_width_is_named(
+    path: str, data: bytes, grown: Callable[..., SimulatedDisk]
+) -> None:
+    """A partial file of an earlier size holds exactly as much as its name says."""
+    disk = grown(2, 3)
+    disk.edit(path, data)
+    assert problem(disk).detail["file"] == path
+
+
+def test_a_tile_with_a_hash_too_many_is_named(grown: Callable[..., SimulatedDisk]) -> None:
+    """A tile that holds all it must and then more is the one that is wrong, not its bundle."""
+    disk = grown(300)
+    disk.edit("tile/0/000", disk.read("tile/0/000") + bytes(32))
+    assert problem(disk).detail["file"] == "tile/0/000"
+
+
 def test_every_missing_file_is_named(grown: Callable[..., SimulatedDisk]) -> None:
     """Without any one of its files a ledger is not whole."""
     whole = grown(300)
@@ -269,6 +311,11 @@ def test_a_lost_checkpoint_is_a_loss(
     grown: Callable[..., SimulatedDisk], open_log: Callable[[], Log]
 ) -> None:
     """A ledger with entries does not start anew because its checkpoint is gone."""
-    grown(3).lose("checkpoint")
+    disk = grown(3)
+    disk.lose("checkpoint")
+    with pytest.raises(Corrupt, match="no checkpoint"):
+        open_log()
+    for path in disk.paths():
+        disk.lose(path)
     with pytest.raises(Corrupt, match="no checkpoint"):
         open_log()

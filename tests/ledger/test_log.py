@@ -164,6 +164,49 @@ def test_a_second_writer_is_noticed(append: Append, open_log: Callable[[], Log])
     assert second.integrate().size == newest.size + 2
 
 
+def test_a_checkpoint_put_back_to_an_earlier_one_is_noticed(
+    append: Append, open_log: Callable[[], Log], disk: SimulatedDisk
+) -> None:
+    """An open ledger that finds its own earlier checkpoint on disk does not go on either."""
+    log = open_log()
+    append(log, entries(1))
+    log.integrate()
+    earlier = log.checkpoint()
+    append(log, entries(1, 1))
+    log.integrate()
+    disk.edit("checkpoint", earlier)
+    append(log, entries(1, 2))
+    with pytest.raises(Conflict):
+        log.integrate()
+
+
+class RecordingDisk(SimulatedDisk):
+    """A disk that remembers under which names files were put."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.put: list[str] = []
+
+    def rename(self, old: str, new: str) -> None:
+        """Remember the new name."""
+        self.put.append(new)
+        super().rename(old, new)
+
+
+def test_what_was_published_is_never_written_again(
+    append: Append, open_log: Callable[..., Log]
+) -> None:
+    """Tiles and bundles are immutable: each name is put once; only the checkpoint is replaced."""
+    disk = RecordingDisk()
+    log = open_log(disk)
+    for first in range(0, 900, 90):
+        append(log, entries(90, first))
+        log.integrate()
+    tiles = [path for path in disk.put if path != "checkpoint"]
+    assert "tile/1/000.p/3" in tiles
+    assert len(tiles) == len(set(tiles))
+
+
 def test_another_key_does_not_open_the_ledger(
     engine: Engine, disk: SimulatedDisk, open_log: Callable[[], Log]
 ) -> None:

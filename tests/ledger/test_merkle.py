@@ -168,3 +168,18 @@ def test_an_edge_grows_the_same_in_any_steps(first: int, second: int) -> None:
     later.extend(HASHES[first:second])
     assert later.root() == root_by_definition(HASHES[:second])
     assert edge.root() == before == root_by_definition(HASHES[:first])
+
+
+@pytest.mark.parametrize("index", [-1, 1, 5, 2**70])
+def test_a_position_outside_the_tree_is_refused_as_such(index: int) -> None:
+    """The sentence says that the position is outside, before anything is hashed."""
+    with pytest.raises(Corrupt, match="is outside a ledger of 1 entries"):
+        check_inclusion(HASHES[0], index, 1, (), HASHES[0])
+
+
+def test_a_path_of_another_length_is_refused_as_such() -> None:
+    """A path's length follows from position and size; another one is not hashed at all."""
+    path = inclusion_path(subtree, 2, 5)
+    root = root_by_definition(HASHES[:5])
+    with pytest.raises(Corrupt, match="has 2 hashes; expected 3"):
+        check_inclusion(HASHES[2], 2, 5, path[:-1], root)

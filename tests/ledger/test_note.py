@@ -33,6 +33,7 @@ from branchline.ledger.note import (
     parse_key,
     parse_note,
     sign_note,
+    to_base64,
 )
 from branchline.ledger.receipt import parse_receipt, verify_receipt
 
@@ -105,7 +106,6 @@ def test_sixteen_signatures_are_accepted_and_101_are_not() -> None:
         NOTE.replace("— example.com/foo ", "— example.com+foo ").encode(),
         NOTE.replace("QM=\n", "QN=\n").encode(),
         NOTE.replace("QM=\n", "QM\n").encode(),
-        NOTE.replace("This", "Th\x07s").encode(),
         NOTE.encode() + "— x \n".encode(),
         NOTE.encode() + "— x AAAAAA==\n".encode(),
         b"\xff" + NOTE.encode(),
@@ -116,6 +116,13 @@ def test_a_mangled_note_is_refused(mangled: bytes) -> None:
     """Every departure from the one spelling of a note is refused."""
     with pytest.raises(Corrupt):
         open_note(mangled, [parse_key(NOTE_VKEY)])
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x07", "\r", "\t", "\x1f"])
+def test_a_control_character_is_refused_even_where_it_was_signed(character: str) -> None:
+    """A note shows the same text to everybody: nothing below the space but line ends."""
+    with pytest.raises(Corrupt):
+        parse_note(sign_note(f"te{character}xt\n", "name", log_identity()).full_text.encode())
 
 
 @pytest.mark.parametrize(
@@ -222,6 +229,13 @@ def test_an_extra_line_is_refused() -> None:
     """A line that no signature covers has no place in our receipts."""
     with pytest.raises(Corrupt):
         parse_receipt(RECEIPT.replace("index 2", "extra AAAA\nindex 2"))
+
+
+@pytest.mark.parametrize("size", [1, 31, 33])
+def test_a_hash_of_another_length_is_refused(size: int) -> None:
+    """Every hash of a path has 32 bytes."""
+    with pytest.raises(Corrupt, match="32 bytes"):
+        parse_receipt(RECEIPT.replace("\n\n", f"\n{to_base64(bytes(size))}\n\n", 1))
 
 
 def test_every_flipped_bit_of_a_receipt_is_noticed() -> None:
