@@ -107,7 +107,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     """Hold what one station demands of outputs; a station sets its own.
 
     min_group: records behind anything that leaves (ACRO's safe_threshold).
-    dof: residual degrees of freedom of a model.
+    dof: residual degrees of freedom of a model, at least; 0 = not asked for.
     dominance_n, dominance_k: the n = 2 largest contributions stay below this share of a total.
     dominance_p: what is left without the two largest is at least this share of the largest.
     parameters_per_row: model parameters per record, at most (DataSHIELD's nfilter.glm).

@@ -8,8 +8,8 @@ cells therefore has more than one possible value, whatever totals are known (the
 Giessing and Repsilber, 2002). The room to move is at least as wide as what the minimum group itself
 says about a small cell.
 
-Totals are never sacrificed for an inner cell, and all of them are taken as known to an attacker,
-whether this table shows them or not: another output or another journey may.
+Totals are not left out for an inner cell's sake, and those that are not small are taken as known
+to an attacker, whether this table shows them or not: another output or another journey may.
 """
 
 from __future__ import annotations
@@ -60,13 +60,18 @@ def suppress(cells: Cells, primary: Mask, *, min_group: int, lowest: int) -> Mas
     if axis is not None:
         return _suppress_without(axis, cells, primary, min_group=min_group, lowest=lowest)
     out: Mask = primary.copy()
-    for cell in sorted(zip(*primary.nonzero(), strict=True), key=lambda at: int(cells.counts[at])):
+    for cell in sorted(zip(*primary.nonzero(), strict=True), key=lambda at: _rank(cells, at)):
         box = _cheapest_box(cells, out, cell, room=min_group - 1, lowest=lowest)
         if box is None:
             return cells.present.copy()
         for corner in box:
             out[corner] = True
     return out
+
+
+def _rank(cells: Cells, cell: tuple[Any, ...]) -> tuple[int, int]:
+    # Small totals first: the boxes that guard them guard small cells below them, too.
+    return -sum(i == t for i, t in zip(cell, cells.totals, strict=True)), int(cells.counts[cell])
 
 
 def totals_hold(cells: Cells) -> bool:
@@ -122,37 +127,48 @@ def _cheapest_box(
     """Find the box with enough room that leaves out the fewest further cells, then the smallest."""
     import numpy as np
 
-    shape = cells.counts.shape
-    allowed = _allowed_partners(cells, cell)
-    cost = np.zeros(shape, dtype=np.int64)
-    ends = [
-        np.full(shape, np.iinfo(np.int64).max // 4),
-        np.full(shape, np.iinfo(np.int64).max // 4),
-    ]
+    shape, most = cells.counts.shape, np.iinfo(np.int64).max // 4
+    allowed = _others(cells, cell)
     usable = cells.present & (cells.counts >= lowest)
     price = np.where(out, 0, cells.counts + int(cells.counts.sum()) + 1)
+    cost = np.zeros(shape, dtype=np.int64)
+    up, down = np.full(shape, most), np.full(shape, most)
+    to_total = [_is_total(cells, axis) for axis in range(len(shape))]
     for flips in product((False, True), repeat=len(shape)):
         at = tuple(slice(None) if f else slice(i, i + 1) for f, i in zip(flips, cell, strict=True))
-        # A step away from a total turns the sign twice: inner cells and total move together.
-        side = sum(f and i != t for f, i, t in zip(flips, cell, cells.totals, strict=True)) % 2
+        turned = np.zeros(shape, dtype=bool)
+        fresh = np.zeros(shape, dtype=bool)
+        for axis in range(len(shape)):
+            if flips[axis]:
+                # A step to or from a total turns the sign twice: cell and total move together.
+                turned ^= ~to_total[axis] & (cell[axis] != cells.totals[axis])
+                fresh |= to_total[axis]
         cost += price[at]
-        allowed = allowed & usable[at]
-        ends[side] = np.minimum(ends[side], cells.counts[at] - lowest)
-    allowed = allowed & (ends[0] + ends[1] >= room)
+        allowed &= usable[at] & (out[at] | ~fresh)
+        slack = cells.counts[at] - lowest
+        up = np.where(turned, np.minimum(up, slack), up)
+        down = np.where(turned, down, np.minimum(down, slack))
+    allowed &= up + down >= room
     if not allowed.any():
         return None
-    best = np.unravel_index(int(np.where(allowed, cost, np.iinfo(np.int64).max).argmin()), shape)
+    best = np.unravel_index(int(np.where(allowed, cost, most).argmin()), shape)
     return list(product(*((int(i), int(j)) for i, j in zip(cell, best, strict=True))))
 
 
-def _allowed_partners(cells: Cells, cell: tuple[Any, ...]) -> Mask:
+def _others(cells: Cells, cell: tuple[Any, ...]) -> Mask:
+    """Mark the cells that differ from one cell in every dimension."""
     import numpy as np
 
-    allowed = np.ones(cells.counts.shape, dtype=bool)
-    for axis, (own, total) in enumerate(zip(cell, cells.totals, strict=True)):
-        line = np.ones(cells.counts.shape[axis], dtype=bool)
-        line[own] = False
-        if total is not None:
-            line[total] = False
-        allowed &= line.reshape([-1 if a == axis else 1 for a in range(allowed.ndim)])
-    return allowed
+    others = np.ones(cells.counts.shape, dtype=bool)
+    for axis, own in enumerate(cell):
+        line = np.arange(cells.counts.shape[axis]) != own
+        others &= line.reshape([-1 if a == axis else 1 for a in range(others.ndim)])
+    return others
+
+
+def _is_total(cells: Cells, axis: int) -> Mask:
+    import numpy as np
+
+    total = -1 if cells.totals[axis] is None else cells.totals[axis]
+    line: Mask = np.arange(cells.counts.shape[axis]) == total
+    return line.reshape([-1 if a == axis else 1 for a in range(cells.counts.ndim)])

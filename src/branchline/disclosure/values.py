@@ -19,7 +19,8 @@ def check_freedom(parameters: int, context: Context) -> None:
         return
     free = context.fewest - parameters
     most = context.thresholds.parameters_per_row * context.fewest
-    if free < context.thresholds.dof or parameters > most:
+    least = context.thresholds.dof
+    if parameters > most or (least and free < least):
         raise RefusedOutput(
             "degrees-of-freedom",
             SafeReason.FREEDOM,
