@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Mapping
+from importlib import import_module
 
 from branchline.sandbox import readback, seccomp, walls
 from branchline.sandbox.cgroups import Group, find_cgroups
@@ -132,6 +133,8 @@ class Bubblewrap:
         return self._cgroups.create(limits.memory_bytes, limits.processes)
 
     async def _ready(self, parts: Parts) -> None:
+        # The codec brings numpy and pyarrow: loaded while the sandbox starts, off the event loop.
+        await asyncio.to_thread(import_module, "branchline.sandbox.inside.values")
         try:
             frame = await asyncio.wait_for(parts.channel.receive(_READY_BYTES), _START_SECONDS)
         except (TimeoutError, FrameError):

@@ -75,6 +75,8 @@ def _allow_list() -> Any:
     import pyseccomp as sc
 
     chosen = sc.SyscallFilter(sc.ERRNO(errno.ENOSYS))
+    # Calls numbered for another ABI (x32, 32 bits) end the process, not only one thread of it.
+    chosen.set_attr(sc.Attr.ACT_BADARCH, sc.KILL_PROCESS)
     for name in _known(_ALLOWED):
         chosen.add_rule(sc.ALLOW, name)
     for name in ("socket", "socketpair"):

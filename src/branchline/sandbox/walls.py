@@ -19,7 +19,6 @@ _BOOT = (
 )
 _TELLING = (
     "cmdline",
-    "cpuinfo",
     "diskstats",
     "interrupts",
     "iomem",
@@ -45,7 +44,7 @@ _TELLING = (
     "vmstat",
     "zoneinfo",
 )
-"""Files about the host that no analysis needs: they identify it or change with its load."""
+"""Files of /proc that no analysis needs: they identify the host or change with its load."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,9 @@ def _kernel_folders() -> list[str]:
     for name in _TELLING:
         if Path("/proc", name).exists():
             words += ["--ro-bind", "/dev/null", f"/proc/{name}"]
-    return [*words, "--dev", "/dev"]
+    # A station of root's maps uid 1000 inside to 0 outside, and the kernel lets 0 write to
+    # /proc/sys whatever its capabilities: one core_pattern later the train is outside.
+    return [*words, "--remount-ro", "/proc", "--dev", "/dev"]
 
 
 def _scratch(size: int) -> list[str]:

@@ -45,10 +45,13 @@ class Collector:
             )
         except OSError as error:
             raise BadOutput(f"an output file cannot be opened: {error.strerror}") from error
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise BadOutput("outputs must be regular files")
-            data = file.read(self._left + 1)
+            with open(descriptor, "rb", closefd=False) as file:
+                data = file.read(self._left + 1)
+        finally:
+            os.close(descriptor)
         if len(data) > self._left:
             raise OutputTooLarge
         self._left -= len(data)

@@ -1,0 +1,114 @@
+"""Trains as text, and what a test asks the machine after one has run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.ipc
+
+from branchline.environment.host import HostMount, describe_host, mounts
+from branchline.sandbox.cgroups import PREFIX
+from branchline.sandbox.engine import Engine, JobSpec, Purpose, RoundOutcome, RoundRequest
+from branchline.sandbox.limits import MIB, Limits
+
+SMALL = Limits(
+    memory_bytes=256 * MIB,
+    processes=24,
+    cpu_seconds=20,
+    wall_seconds=20,
+    output_bytes=4 * MIB,
+    scratch_bytes=8 * MIB,
+    open_files=128,
+    log_bytes=64 << 10,
+)
+"""Limits that a test's good train needs a fraction of."""
+
+GOOD = """
+def station(data, state, parameters):
+    return {"rows": data["visits"].num_rows, "before": (state or {}).get("rows", 0)}
+"""
+
+
+@cache
+def environment() -> HostMount:
+    """Return the mounts of the Python that runs the tests."""
+    return mounts(describe_host())
+
+
+class Bench:
+    """Make jobs in a folder of their own: one train, one bound table, one that is not bound."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.table = folder / "visits.arrow"
+        self.foreign = folder / "foreign.arrow"
+        for path in (self.table, self.foreign):
+            write_table(path, pa.table({"age": list(range(40)), "sex": ["f", "m"] * 20}))
+        self._count = 0
+
+    def job(
+        self,
+        source: str,
+        limits: Limits = SMALL,
+        *,
+        purpose: Purpose = "station",
+        entry: Mapping[str, Any] | None = None,
+        frame: str = "arrow",
+    ) -> JobSpec:
+        """Return a job whose `train.py` has this source."""
+        self._count += 1
+        code = self.folder / f"train-{self._count}"
+        code.mkdir()
+        (code / "train.py").write_text(dedent(source), encoding="utf-8")
+        function = "combine" if purpose == "aggregator" else "station"
+        default = {"kind": "functions", "file": "train.py", "function": function, "frame": frame}
+        tables = {"visits": self.table} if purpose == "station" else {}
+        return JobSpec(environment(), code, tables, entry or default, limits, purpose)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write an uncompressed Arrow IPC file, as the datasets room does."""
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+
+
+async def run_once(
+    engine: Engine, job: JobSpec, request: RoundRequest | None = None
+) -> RoundOutcome:
+    """Run a job for one round in a session of its own."""
+    session = await engine.start(job)
+    try:
+        return await session.run(request or RoundRequest(1))
+    finally:
+        await session.close()
+
+
+def footprint() -> dict[str, object]:
+    """Return what this process holds of the machine; equal before and after a session."""
+    return {
+        "descriptors": sorted(os.listdir("/proc/self/fd")),
+        "children": children(),
+        "mounts": Path("/proc/self/mountinfo").read_text(encoding="utf-8"),
+        "groups": control_groups(),
+    }
+
+
+def children() -> set[str]:
+    """Return the processes below this one."""
+    tasks = Path("/proc/self/task").iterdir()
+    return {pid for task in tasks for pid in (task / "children").read_text().split()}
+
+
+def control_groups() -> set[str]:
+    """Return this process's control groups for sessions."""
+    own = f"{PREFIX}{os.getpid()}-"
+    found = set()
+    for folder, names, _ in os.walk("/sys/fs/cgroup"):
+        found |= {f"{folder}/{name}" for name in names if name.startswith(own)}
+    return found
