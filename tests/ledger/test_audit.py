@@ -168,6 +168,7 @@ def test_a_history_that_replaces_a_signed_one_is_noticed(
         ("tile/entries/000.p/2", encode_bundle(entries(2))[:-1]),
         ("tile/entries/000.p/2", encode_bundle(entries(3))),
     ],
+    ids=["short tile", "entry missing", "entry torn", "entry too many"],
 )
 def test_an_earlier_file_of_another_width_is_named(
     path: str, data: bytes, grown: Callable[..., SimulatedDisk]

@@ -5,6 +5,6 @@ a checkpoint (signed-note) over them. A receipt proves an entry without asking a
 
 Must not: know what an entry says (no train, no study), decide who may append, or publish a
 checkpoint over bytes it has not read back from disk.
-May know: the foundation. ``merkle``, ``edge``, ``tiles``, ``note``, ``checkpoint``, ``receipt``,
-``entry`` and ``audit`` are pure; only ``files`` and ``log`` touch disk and database.
+May know: the foundation. Only ``files``, ``rows`` and ``log`` touch disk and database; ``stored`` and
+``audit`` read through a function they are given, and everything else is bytes in, values out.
 """
