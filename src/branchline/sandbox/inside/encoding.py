@@ -75,7 +75,9 @@ def _encode_value(name: str, value: Any) -> pa.Array:
         if isinstance(value, np.ndarray | list | tuple):
             return _encode_array(name, value)
         return _encode_table(name, _as_table(name, value))
-    except (pa.ArrowException, TypeError, UnicodeError, OverflowError) as error:
+    except PayloadError:
+        raise
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise PayloadError(f"{name!r} cannot be encoded: {type(error).__name__}") from error
 
 
