@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from importlib import import_module
@@ -26,10 +27,12 @@ from branchline.sandbox.session import Parts, SandboxSession
 
 _START_SECONDS = 60.0
 _READY_BYTES = 4096
+_LIBRARIES_BYTES = 512 << 20
+"""Address space that shared libraries take beside the data a train is limited to."""
 _WEAKER = {
-    "memory:rlimit": "RLIMIT_AS for each process instead of one limit for all",
-    "processes:rlimit": "RLIMIT_NPROC for the session's user instead of a control group",
-    "cpu-time:rlimit": "RLIMIT_CPU for each process instead of one limit for all",
+    "memory:rlimit": "RLIMIT_DATA, RLIMIT_AS, RLIMIT_FSIZE for each process, none for all",
+    "processes:rlimit": "RLIMIT_NPROC for the session's user namespace",
+    "cpu-time:rlimit": "RLIMIT_CPU for each process, none for all",
 }
 
 
@@ -100,7 +103,18 @@ class Bubblewrap:
                 advice="Start the station with delegated control groups (systemd: Delegate=yes), "
                 "or accept the weaker mechanisms by these names",
             )
-        return {**rlimits, "as": limits.memory_bytes, "nproc": limits.processes}
+        if os.getuid() == 0:
+            raise EngineRefused(
+                "the kernel exempts root from RLIMIT_NPROC, so nothing would limit processes",
+                advice="Start the station as an ordinary user, or with control groups",
+            )
+        return {
+            **rlimits,
+            "data": limits.memory_bytes,
+            "as": limits.memory_bytes + _LIBRARIES_BYTES,
+            "fsize": max(limits.scratch_bytes, 2 * limits.output_bytes),
+            "nproc": limits.processes,
+        }
 
     async def _spawn(self, spec: JobSpec, rlimits: Mapping[str, int]) -> Parts:
         if self._bwrap is None:

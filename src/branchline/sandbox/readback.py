@@ -13,6 +13,8 @@ _ROWS = {
     "nofile": "Max open files",
     "cpu": "Max cpu time",
     "as": "Max address space",
+    "data": "Max data size",
+    "fsize": "Max file size",
     "nproc": "Max processes",
     "core": "Max core file size",
 }
