@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.sandbox.trains import Bench, footprint
+from tests.sandbox.trains import Bench, bubblewrap, footprint
 
 from branchline.sandbox.bubblewrap import Bubblewrap
 
@@ -18,7 +18,7 @@ def bench(tmp_path: Path) -> Bench:
 @pytest.fixture(scope="module")
 def engine() -> Bubblewrap:
     """Return the engine under test."""
-    return Bubblewrap()
+    return bubblewrap()
 
 
 @pytest.fixture

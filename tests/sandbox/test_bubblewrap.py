@@ -10,7 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.sandbox.trains import GOOD, Bench, control_groups, environment, run_once
+from tests.sandbox.trains import (
+    GOOD,
+    WEAKER,
+    Bench,
+    bubblewrap,
+    control_groups,
+    environment,
+    run_once,
+    skip_unless_counted,
+)
 
 from branchline.sandbox import seccomp
 from branchline.sandbox.bubblewrap import Bubblewrap
@@ -23,8 +32,6 @@ from branchline.sandbox.engine import (
     JobSpec,
     RoundRequest,
 )
-
-WEAKER = frozenset({"memory:rlimit", "processes:rlimit", "cpu-time:rlimit"})
 
 
 def without_groups(accepted: frozenset[str] = frozenset()) -> Bubblewrap:
@@ -90,7 +97,7 @@ async def test_a_sandbox_that_cannot_start_says_why(bench: Bench) -> None:
     broken = type(mount)(mount.root, "/usr/bin/no-python", mount.env, mount.links, mount.files)
     spec = JobSpec(broken, job.code, job.tables, job.entry, job.limits)
     with pytest.raises(EngineUnavailable, match="no-python"):
-        await Bubblewrap().start(spec)
+        await bubblewrap().start(spec)
 
 
 STATION = """
@@ -103,7 +110,7 @@ from branchline.sandbox.engine import JobSpec, RoundRequest
 async def main():
     entry = {"kind": "functions", "file": "train.py", "function": "station", "frame": "arrow"}
     spec = JobSpec(mounts(describe_host()), Path(sys.argv[1]), {}, entry)
-    session = await Bubblewrap().start(spec)
+    session = await bubblewrap().start(spec)
     print("running", flush=True)
     await session.run(RoundRequest(1))
 
@@ -113,6 +120,7 @@ asyncio.run(main())
 
 async def test_a_killed_station_leaves_nothing_behind(bench: Bench) -> None:
     """SIGKILL of the station ends its trains; the next station removes the control groups."""
+    skip_unless_counted("memory")
     job = bench.job("import time\ndef station(data, state, parameters):\n    time.sleep(99)\n")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", STATION, str(job.code), stdout=subprocess.PIPE
@@ -184,7 +192,7 @@ async def test_threads_children_and_libraries_run_behind_the_filters(bench: Benc
         return {"threads": threads, "processes": processes, "rows": rows, "one": one,
                 "shell": int(shell), "inverse": inverse}
     """
-    outcome = await run_once(Bubblewrap(), bench.job(source, frame="pandas"))
+    outcome = await run_once(bubblewrap(), bench.job(source, frame="pandas"))
     assert isinstance(outcome, Completed), outcome
 
 

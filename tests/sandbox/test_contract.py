@@ -8,10 +8,17 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.sandbox.trains import GOOD, SMALL, Bench, footprint, run_once
+from tests.sandbox.trains import (
+    GOOD,
+    SMALL,
+    Bench,
+    bubblewrap,
+    footprint,
+    run_once,
+    skip_unless_counted,
+)
 
 from branchline.foundation.digest import Bytes
-from branchline.sandbox.bubblewrap import Bubblewrap
 from branchline.sandbox.engine import (
     Completed,
     Engine,
@@ -24,7 +31,7 @@ from branchline.sandbox.engine import (
 from branchline.sandbox.inside.values import Payload, decode_payload, encode_payload
 from branchline.sandbox.limits import MIB, Limits
 
-ENGINES: dict[str, Callable[[], Engine]] = {"bubblewrap": Bubblewrap}
+ENGINES: dict[str, Callable[[], Engine]] = {"bubblewrap": bubblewrap}
 
 
 @pytest.fixture(params=ENGINES)
@@ -181,6 +188,7 @@ async def test_each_failure_has_its_reason(
     engine: Engine, bench: Bench, expected: str, line: str
 ) -> None:
     """Whatever goes wrong ends as one reason of the fixed set."""
+    skip_unless_counted(expected)
     source = f"def station(data, state, parameters):\n    {line}\n"
     assert reason(await run_once(engine, bench.job(source))) == expected
 
@@ -188,6 +196,7 @@ async def test_each_failure_has_its_reason(
 @pytest.mark.usefixtures("untouched")
 async def test_cpu_time_is_bounded(engine: Engine, bench: Bench) -> None:
     """A train that computes without end is stopped by its CPU time, in a child as well."""
+    skip_unless_counted("cpu-time")
     source = """
     import subprocess, sys
     def station(data, state, parameters):
@@ -263,6 +272,7 @@ async def test_sessions_side_by_side_are_strangers(engine: Engine, bench: Bench)
 
 async def test_the_record_says_what_was_enforced_and_used(engine: Engine, bench: Bench) -> None:
     """Every limit has its mechanism, and usage is there after the end."""
+    skip_unless_counted("memory")
     session = await engine.start(bench.job(GOOD))
     assert outputs(await session.run(RoundRequest(1))) == {"rows": 40, "before": 0}
     await session.close()

@@ -11,11 +11,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.ipc
+import pytest
 
 from branchline.environment.host import HostMount, describe_host, mounts
-from branchline.sandbox.cgroups import PREFIX
+from branchline.sandbox.bubblewrap import Bubblewrap
+from branchline.sandbox.cgroups import PREFIX, find_cgroups
 from branchline.sandbox.engine import Engine, JobSpec, Purpose, RoundOutcome, RoundRequest
 from branchline.sandbox.limits import MIB, Limits
+
+WEAKER = frozenset({"memory:rlimit", "processes:rlimit", "cpu-time:rlimit"})
 
 SMALL = Limits(
     memory_bytes=256 * MIB,
@@ -70,6 +74,17 @@ class Bench:
         default = {"kind": "functions", "file": "train.py", "function": function, "frame": frame}
         tables = {"visits": self.table} if purpose == "station" else {}
         return JobSpec(environment(), code, tables, entry or default, limits, purpose)
+
+
+def bubblewrap() -> Bubblewrap:
+    """Return the engine with whatever this user can enforce."""
+    return Bubblewrap(WEAKER)
+
+
+def skip_unless_counted(reason: str) -> None:
+    """Skip a case that only control groups can tell apart from an error of the train."""
+    if reason in ("memory", "processes", "cpu-time") and find_cgroups() is None:
+        pytest.skip("this user has no control groups")
 
 
 def write_table(path: Path, table: pa.Table) -> None:

@@ -112,7 +112,7 @@ class Bubblewrap:
             **rlimits,
             "data": limits.memory_bytes,
             "as": limits.memory_bytes + _LIBRARIES_BYTES,
-            "fsize": max(limits.scratch_bytes, 2 * limits.output_bytes),
+            "fsize": limits.scratch_bytes + 2 * limits.output_bytes,
             "nproc": limits.processes,
         }
 
