@@ -110,7 +110,7 @@ from branchline.sandbox.engine import JobSpec, RoundRequest
 async def main():
     entry = {"kind": "functions", "file": "train.py", "function": "station", "frame": "arrow"}
     spec = JobSpec(mounts(describe_host()), Path(sys.argv[1]), {}, entry)
-    session = await bubblewrap().start(spec)
+    session = await Bubblewrap().start(spec)
     print("running", flush=True)
     await session.run(RoundRequest(1))
 

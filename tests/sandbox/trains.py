@@ -116,8 +116,13 @@ def footprint() -> dict[str, object]:
 
 def children() -> set[str]:
     """Return the processes below this one."""
-    tasks = Path("/proc/self/task").iterdir()
-    return {pid for task in tasks for pid in (task / "children").read_text().split()}
+    found: set[str] = set()
+    for task in Path("/proc/self/task").iterdir():
+        try:
+            found.update((task / "children").read_text().split())
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # a thread that ended meanwhile
+    return found
 
 
 def control_groups() -> set[str]:

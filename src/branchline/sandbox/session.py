@@ -21,7 +21,14 @@ from branchline.sandbox.engine import (
     RoundOutcome,
     RoundRequest,
 )
-from branchline.sandbox.inside.frames import INLINE_LIMIT, FrameError, Incoming, TooLarge, pack
+from branchline.sandbox.inside.frames import (
+    INLINE_LIMIT,
+    FrameError,
+    Incoming,
+    Outgoing,
+    TooLarge,
+    pack,
+)
 from branchline.sandbox.limits import RunRecord, Usage
 from branchline.sandbox.logs import LogPipe
 from branchline.sandbox.process import SandboxProcess, killed_by
@@ -113,6 +120,7 @@ class SandboxSession:
             reason = await self._watch(waiting)
         finally:
             waiting.cancel()
+            await asyncio.wait({waiting})
         if reason is not None:
             return await self._fatal(reason)
         try:
@@ -132,7 +140,7 @@ class SandboxSession:
         parts += [("update", update) for update in request.updates]
         header = {"round": request.round}
         small = sum(len(part) for _, part in parts) <= INLINE_LIMIT
-        frame = pack(header, parts) if small else await asyncio.to_thread(pack, header, parts)
+        frame = pack(header, parts) if small else await _pack_aside(header, parts)
         if not await self._parts.channel.send(frame):
             return None
         return await self._parts.channel.receive(self._spec.limits.output_bytes + _SPARE_BYTES)
@@ -224,3 +232,18 @@ class SandboxSession:
         if self._parts.group is not None:
             self._last = self._parts.group.counters()
         return self._last
+
+
+async def _pack_aside(header: Mapping[str, object], parts: list[tuple[str, Bytes]]) -> Outgoing:
+    """Copy large parts in a thread; when cancelled, the memfd is closed once it is there."""
+    packing = asyncio.ensure_future(asyncio.to_thread(pack, header, parts))
+    try:
+        return await asyncio.shield(packing)
+    except asyncio.CancelledError:
+        packing.add_done_callback(_discard)
+        raise
+
+
+def _discard(packing: asyncio.Future[Outgoing]) -> None:
+    if packing.exception() is None and (descriptor := packing.result().descriptor) is not None:
+        os.close(descriptor)
