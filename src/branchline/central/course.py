@@ -28,6 +28,7 @@ class Course:
         releases: The act behind each station's present parcel.
         state: The act behind the present state.
         recorded: For every act its answer; a repeated act gets the same one.
+        pending: How many acts the state has taken in that are not durable yet.
     """
 
     journey: Journey
@@ -38,6 +39,7 @@ class Course:
     releases: dict[str, Entry] = field(default_factory=dict)
     state: tuple[str, Entry] | None = None
     recorded: dict[str, asyncio.Future[Recorded]] = field(default_factory=dict)
+    pending: int = 0
 
     def apply(self, act: acts.JourneyAct, entry: Entry) -> None:
         """Take one act in.

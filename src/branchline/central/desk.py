@@ -192,6 +192,7 @@ class Desk:
         # Memory runs ahead of the disk, in the same order; if the disk refuses, memory is made
         # anew from the disk, and nobody was told anything before it was durable.
         course.apply(act, entry)
+        course.pending += 1
         answer = self._promise(course, act.id)
         try:
             recorded = await self._journal.commit(
@@ -201,6 +202,7 @@ class Desk:
             _fail(answer, error)
             self._courses[act.journey] = self._replay(act.journey)
             raise
+        course.pending -= 1
         answer.set_result(recorded)
         self._dirty.set()
         if isinstance(act, acts.CustodyReturned) and self.aggregators is not None:
@@ -288,6 +290,8 @@ class Desk:
         return [data for data in found if data is not None]
 
     def _do(self, course: Course) -> None:
+        if course.pending:
+            return  # the state is ahead of the disk: the last of these acts comes here again
         for station in course.journey.stops:
             if self._inbox.connected(station):
                 data = self._notice(course, station)

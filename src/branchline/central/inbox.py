@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -38,16 +39,18 @@ class Channel:
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
         await response.prepare(request)
-        await response.write(KEEP_ALIVE + b"".join(write_event(data) for data in first))
-        while True:
-            try:
-                data = await asyncio.wait_for(self._queue.get(), KEEP_ALIVE_SECONDS)
-            except TimeoutError:
-                await response.write(KEEP_ALIVE)
-                continue
-            if data is None:
-                return response
-            await response.write(write_event(data))
+        with suppress(ConnectionResetError):  # the reader left; it asks again when it is back
+            await response.write(KEEP_ALIVE + b"".join(write_event(data) for data in first))
+            while (told := await self._next()) is not None:
+                await response.write(told)
+        return response
+
+    async def _next(self) -> bytes | None:
+        try:
+            data = await asyncio.wait_for(self._queue.get(), KEEP_ALIVE_SECONDS)
+        except TimeoutError:
+            return KEEP_ALIVE
+        return None if data is None else write_event(data)
 
 
 class Inbox:

@@ -103,6 +103,7 @@ class Stop(msgspec.Struct, frozen=True):
         content: Digest of the payload inside that parcel.
         reason: Why it is out, as told to the requester.
         since: When its present phase began.
+        told: When it was told of its present round and attempt.
         cleared: Whether the station has cleared everything of this attempt away.
     """
 
@@ -113,6 +114,7 @@ class Stop(msgspec.Struct, frozen=True):
     content: Digest | None = None
     reason: str = ""
     since: str = ""
+    told: str = ""
     cleared: bool = False
 
 
@@ -206,7 +208,7 @@ def _step_stop(journey: Journey, act: acts.StopAct) -> Journey:
     if isinstance(act, acts.StopFinished):
         return _finish(journey, act, stop)
     phase = STOPS.get((stop.phase, type(act)))
-    if phase is None or journey.phase in ENDED:
+    if phase is None or journey.phase not in (Phase.TRAVELLING, Phase.WAITING):
         raise Conflict(
             f"{_said(act)} does not fit a stop that is {stop.phase} on a journey that is "
             f"{journey.phase}"
@@ -214,6 +216,10 @@ def _step_stop(journey: Journey, act: acts.StopAct) -> Journey:
     round_ = getattr(act, "round", journey.round)
     if round_ != journey.round:
         raise Conflict(f"{_said(act)} is about round {round_}; under way is {journey.round}")
+    if isinstance(act, acts.StopForwarded):
+        _check_forward(journey, act, stop)
+    if isinstance(act, acts.StopSkipped | acts.StopRetried):
+        _check_word(journey, act)
     return _settle(_put(journey, act.station, _moved(stop, act, phase)), act)
 
 
@@ -228,8 +234,24 @@ def _moved(stop: Stop, act: acts.StopAct, phase: StopPhase) -> Stop:
     if isinstance(act, acts.StopExpired):
         return msgspec.structs.replace(replaced, reason="No answer before the deadline")
     if isinstance(act, acts.StopRetried):
-        return msgspec.structs.replace(replaced, attempt=stop.attempt + 1, cleared=False)
+        return msgspec.structs.replace(
+            replaced, attempt=stop.attempt + 1, cleared=False, told=act.at
+        )
     return replaced
+
+
+def _check_forward(journey: Journey, act: acts.StopForwarded, stop: Stop) -> None:
+    """Refuse a resealed output that nobody asked for, or that is not what was released."""
+    if not journey.forward_to or stop.parcel != journey.state:
+        raise Conflict(f"{act.station} was not asked to forward what it released")
+    if act.content != stop.content:
+        raise Conflict(f"{act.station} forwards something else than it released")
+
+
+def _check_word(journey: Journey, act: acts.StopAct) -> None:
+    """Refuse the requester's word about a station that a sequence has already gone past."""
+    if not journey.parallel and journey.phase != Phase.WAITING:
+        raise Conflict(f"{_said(act)} comes too late: the train has left {act.station} behind")
 
 
 def _finish(journey: Journey, act: acts.StopFinished, stop: Stop) -> Journey:
@@ -290,7 +312,7 @@ def _after_gap(journey: Journey, at: str) -> Journey:
 def _next_stop(journey: Journey, at: str) -> Journey:
     pending = journey.stations(StopPhase.PENDING)
     if pending:
-        told = Stop(phase=StopPhase.TOLD, since=at)
+        told = Stop(phase=StopPhase.TOLD, since=at, told=at)
         moved = msgspec.structs.replace(journey, phase=Phase.TRAVELLING, since=at)
         return _put(moved, pending[0], told)
     released = journey.stations(StopPhase.RELEASED)
@@ -318,7 +340,7 @@ def _put(journey: Journey, station: str, stop: Stop) -> Journey:
 
 def _prepared(journey: Journey, act: acts.JourneyAct) -> Journey:
     assert isinstance(act, acts.JourneyPrepared)
-    told = Stop(phase=StopPhase.TOLD, since=act.at)
+    told = Stop(phase=StopPhase.TOLD, since=act.at, told=act.at)
     return msgspec.structs.replace(
         journey,
         phase=Phase.TRAVELLING,
@@ -344,7 +366,7 @@ def _combined(journey: Journey, act: acts.JourneyAct) -> Journey:
         reason = f"The aggregator has no result after {journey.round} rounds"
         return msgspec.structs.replace(journey, phase=Phase.FAILED, reason=reason)
     stops = {
-        name: msgspec.structs.replace(stop, phase=StopPhase.RUNNING, since=act.at)
+        name: msgspec.structs.replace(stop, phase=StopPhase.RUNNING, since=act.at, told=act.at)
         if stop.phase == StopPhase.RELEASED
         else stop
         for name, stop in journey.stops.items()
@@ -401,8 +423,8 @@ def deadline(journey: Journey) -> datetime | None:
     if journey.phase != Phase.TRAVELLING or not journey.stations(*BUSY):
         return None
     seconds = journey.request.route.deadline_seconds
-    # A retried station has its whole time from then on.
-    began = max(parse_time(journey.stops[s].since) for s in journey.stations(*BUSY))
+    # Accepting and holding take from the time given; a retried station has it whole from then on.
+    began = max(parse_time(journey.stops[s].told) for s in journey.stations(*BUSY))
     return max(began, parse_time(journey.since)) + timedelta(seconds=seconds)
 
 

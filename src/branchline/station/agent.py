@@ -1,0 +1,156 @@
+"""The station's agent: one outbound line to central, and a visit for every train that comes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from branchline.foundation.canonical import parse_json
+from branchline.foundation.clock import Clock, SystemClock
+from branchline.foundation.database import open_database
+from branchline.foundation.errors import BranchlineError, Unavailable
+from branchline.foundation.http.client import ApiClient
+from branchline.foundation.ids import new_id
+from branchline.journey import acts, custody
+from branchline.journey.messages import Notice
+from branchline.station import control
+from branchline.station.gates import own_study
+from branchline.station.house import StationHouse
+from branchline.station.settings import StationHome
+from branchline.station.store import StationStore
+from branchline.station.visit import Visit
+
+log = logging.getLogger("branchline.station")
+
+NOTICE_LIMIT = 4 << 20
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+
+
+class Agent:
+    """Listen to central and carry visits out.
+
+    Args:
+        house: What the station has.
+    """
+
+    def __init__(self, house: StationHouse) -> None:
+        self._house = house
+        self._visits: dict[str, Visit] = {}
+        self.connected = asyncio.Event()
+
+    async def run(self) -> None:
+        """Resume what was under way, then listen for as long as the station runs."""
+        self._house.sweep()
+        for notice in self._house.store.open_visits():
+            self._open(notice)
+        self.look_for_words()
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self._house.outbox.send_waiting()
+                async for data in self._house.client.events("/v1/inbox"):
+                    pause = _FIRST_PAUSE
+                    await self._take(data)
+            except Unavailable as error:
+                log.warning("%s", error.refused)
+            self.connected.clear()
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE, pause * 2)
+
+    async def close(self) -> None:
+        """Leave off; everything goes on when the station is back."""
+        await asyncio.gather(*(visit.stop() for visit in self._visits.values()))
+
+    def look_for_words(self) -> None:
+        """Hand people's decisions to the visits they are about."""
+        for word in self._house.store.words():
+            visit = self._visits.get(word.journey)
+            if visit is not None:
+                visit.word(word)
+
+    async def _take(self, data: bytes) -> None:
+        try:
+            notice = parse_json(data, Notice, what="notice", limit=NOTICE_LIMIT)
+            await self._do(notice)
+        except Unavailable:
+            raise
+        except BranchlineError as error:
+            log.warning("a notice was refused: %s", error)
+
+    async def _do(self, notice: Notice) -> None:
+        visit = self._visits.get(notice.journey)
+        if notice.kind == "visit":
+            await self._visit(notice, visit)
+        elif notice.kind == "end":
+            await self._end(notice, visit)
+        elif notice.kind == "custody":
+            await self._hand_back(notice)
+        elif visit is not None:
+            visit.told(notice)
+
+    async def _visit(self, notice: Notice, visit: Visit | None) -> None:
+        if visit is not None and visit.attempt >= notice.attempt:
+            return
+        if visit is not None:
+            await visit.end("retried")
+        if self._house.store.begin_visit(notice):
+            self._open(notice)
+
+    def _open(self, notice: Notice) -> None:
+        visit = Visit(self._house, notice)
+        self._visits[notice.journey] = visit
+        visit.start()
+
+    async def _end(self, notice: Notice, visit: Visit | None) -> None:
+        if visit is not None:
+            await visit.end(notice.phase)
+            del self._visits[notice.journey]
+
+    async def _hand_back(self, notice: Notice) -> None:
+        """Give the aggregator's restarted host the journey's key, if this station may."""
+        visit = self._visits.get(notice.journey)
+        if visit is None or notice.prepared is None:
+            return
+        study = own_study(self._house.approval_for(notice))
+        host = self._house.host_keys(study)
+        prepared = acts.expect_act(notice.prepared, host, acts.JourneyPrepared)
+        sealed = custody.hand_back(notice.custody, host, prepared.custody, self._house.identity)
+        act = acts.CustodyReturned(
+            id=new_id("act"),
+            at=self._house.now(),
+            journey=notice.journey,
+            station=self._house.settings.name,
+            sealed=sealed,
+        )
+        entry = acts.sign_act(act, self._house.identity)
+        queued = self._house.store.queue(notice.journey, notice.attempt, [], act.id, entry)
+        await self._house.outbox.send(queued)
+
+
+@asynccontextmanager
+async def running(home: StationHome, clock: Clock | None = None) -> AsyncIterator[Agent]:
+    """Run a station's agent until the block ends.
+
+    Raises:
+        Unavailable: Never while running: the agent waits for central and says so in the log.
+    """
+    clock = clock or SystemClock()
+    settings = home.settings()
+    store = StationStore(open_database(home.database), clock)
+    client = ApiClient(
+        settings.central.url, home.identity, ca_file=settings.central.ca_file, clock=clock
+    )
+    agent = Agent(StationHouse(home, settings, store, client, clock))
+    server = await control.listen(home.control, agent.look_for_words)
+    task = asyncio.create_task(agent.run(), name="agent")
+    try:
+        yield agent
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await agent.close()
+        server.close()
+        home.control.unlink(missing_ok=True)
+        await client.close()

@@ -1,0 +1,171 @@
+"""A station's own judgement of a train that has come: everything checked again, on its own facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from branchline.datasets.match import differences
+from branchline.datasets.store import Dataset
+from branchline.environment.host import HostEnvironment, missing
+from branchline.foundation.clock import Clock
+from branchline.foundation.digest import digest_of
+from branchline.foundation.errors import Corrupt, NotAllowed, Refused
+from branchline.foundation.jws import read_kid
+from branchline.journey import acts
+from branchline.journey.messages import Notice, StudyView
+from branchline.journey.permit import decision_of, facts_of, keys_in, require_permit
+from branchline.journey.request import JourneyRequest, check_request
+from branchline.ledger.entry import Entry
+from branchline.ledger.receipt import parse_receipt, verify_receipt
+from branchline.station.settings import StationSettings
+from branchline.station.store import Approval
+from branchline.study.document import StudyDocument, parse_study
+from branchline.train.bundle import OpenBundle, verify_bundle
+from branchline.train.parameters import check_parameters
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A train that passed every check.
+
+    Args:
+        request: What was asked for.
+        study: Under which study.
+        opened: The train.
+        parameters: Its parameters, defaults filled in.
+        dataset: The dataset it will see.
+    """
+
+    request: JourneyRequest
+    study: StudyDocument
+    opened: OpenBundle
+    parameters: dict[str, Any]
+    dataset: Dataset
+
+
+def read_request(notice: Notice, study: StudyDocument) -> acts.JourneyRequested:
+    """Read a notice's request, signed by somebody of the study.
+
+    Raises:
+        Corrupt: Not authentic, by a stranger, or about another journey.
+    """
+    if notice.request is None:
+        raise Corrupt("The notice carries no request")
+    keys = keys_in(study, read_kid(notice.request.jws))
+    act = acts.expect_act(notice.request, keys, acts.JourneyRequested)
+    if not act.journey == act.request.journey == notice.journey:
+        raise Corrupt("The notice carries another journey's request")
+    return act
+
+
+def check_receipt(notice: Notice, settings: StationSettings) -> None:
+    """Check that the request is in the ledger.
+
+    Raises:
+        Corrupt: There is no receipt, or it does not hold.
+    """
+    if notice.request is None or not notice.receipt:
+        raise Corrupt("The request has no receipt from the ledger")
+    receipt = parse_receipt(notice.receipt)
+    verify_receipt(receipt, notice.request.leaf, settings.central.log_vkey)
+
+
+def admit(
+    notice: Notice,
+    bundle: bytes,
+    approval: Approval | None,
+    view: StudyView,
+    dataset: Dataset | None,
+    host: HostEnvironment,
+    settings: StationSettings,
+    clock: Clock,
+) -> Admitted:
+    """Check everything about a train before anything of it runs.
+
+    1. The station itself has approved this revision of the study, and has not taken that back.
+    2. The request is signed by somebody of the study, and is in the ledger.
+    3. The bundle is the one requested, whole and signed by somebody who may.
+    4. Every gate of the study passes, on this station's own copy and clock.
+    5. The dataset offers what the contract needs; parameters and environment fit.
+
+    Raises:
+        BranchlineError: The first check that fails, in one sentence that may leave the station.
+    """
+    study = own_study(approval)
+    act = read_request(notice, study)
+    check_receipt(notice, settings)
+    request = act.request
+    check_request(request)
+    signer = read_kid(request.author)
+    opened = verify_bundle(bundle, request.author, keys_in(study, signer))
+    if opened.digest != request.train:
+        raise Corrupt("The bundle that came is not the one requested")
+    requester = read_kid(notice.request.jws) if notice.request else ""
+    _check_gates(study, approval, view, request, requester, signer, dataset, settings, clock)
+    assert dataset is not None, "a gate needs it"
+    manifest = opened.manifest
+    if found := differences(manifest.needs, dataset.schema, dataset.rows):
+        raise Refused(
+            "The dataset does not offer what the contract needs: "
+            + "; ".join(difference.sentence.rstrip(".") for difference in found)
+        )
+    if lacking := missing(host, manifest.environment.python):
+        raise Refused(f"The station's environment lacks {', '.join(lacking)}")
+    if manifest.route.kind != request.route.kind:
+        raise Refused(f"The train is made for a {manifest.route.kind} route")
+    parameters = check_parameters(manifest.parameters, request.parameters)
+    return Admitted(request, study, opened, parameters, dataset)
+
+
+def own_study(approval: Approval | None) -> StudyDocument:
+    """Return the study as this station approved it.
+
+    Raises:
+        NotAllowed: It did not, or took that back.
+    """
+    if approval is None:
+        raise NotAllowed("The station has not approved this study")
+    if approval.withdrawn:
+        raise NotAllowed("The station has withdrawn from this study")
+    if digest_of(approval.document) != approval.digest:
+        raise Corrupt("The station's copy of the study has changed")
+    return parse_study(approval.document)
+
+
+def _check_gates(
+    study: StudyDocument,
+    approval: Approval | None,
+    view: StudyView,
+    request: JourneyRequest,
+    requester: str,
+    signer: str,
+    dataset: Dataset | None,
+    settings: StationSettings,
+    clock: Clock,
+) -> None:
+    assert approval is not None, "own_study has seen it"
+    name = settings.name
+    if request.datasets.get(name) not in approval.datasets or dataset is None:
+        raise NotAllowed("The study's approval here does not cover the dataset asked for")
+    decisions = [decision_of(study, entry) for entry in known_entries(approval, view)]
+    facts = facts_of(
+        study,
+        decisions,
+        request,
+        requester,
+        signer,
+        reproducible=False,
+        use_terms={name: {dataset.name: dataset.use_terms}},
+    )
+    require_permit(facts, clock.now())
+
+
+def known_entries(approval: Approval, view: StudyView) -> list[Entry]:
+    """Join what central shows of a study with what this station knows of it already.
+
+    A decision that was known here once is not forgotten because central no longer shows it.
+    """
+    known = {entry.id: entry for entry in approval.entries}
+    shown = [entry for entry in view.entries if entry.id not in known]
+    return [*approval.entries, *shown]

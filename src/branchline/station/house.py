@@ -1,0 +1,182 @@
+"""What a station has at hand for every visit: keys, data, sandbox, and the line to central."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from branchline.datasets.extract import extract
+from branchline.datasets.store import Dataset, DatasetStore
+from branchline.disclosure.rules import Thresholds
+from branchline.environment.host import HostEnvironment, describe_host, mounts
+from branchline.foundation.canonical import digest_of_json
+from branchline.foundation.clock import Clock, rfc3339
+from branchline.foundation.digest import Digest
+from branchline.foundation.durable import make_folder
+from branchline.foundation.encoding import from_base64url
+from branchline.foundation.errors import NotFound
+from branchline.foundation.http.client import ApiClient
+from branchline.foundation.keys import PublicKeys
+from branchline.journey import acts
+from branchline.journey.execution import House, TrainRun
+from branchline.journey.messages import Notice, StudyView
+from branchline.sandbox.bubblewrap import Bubblewrap
+from branchline.station.gates import Admitted, admit
+from branchline.station.outbox import Outbox
+from branchline.station.settings import StationHome, StationSettings
+from branchline.station.store import Approval, StationStore
+
+if TYPE_CHECKING:
+    from branchline.study.document import StudyDocument
+
+
+class StationHouse:
+    """Everything a visit needs.
+
+    Args:
+        home: The station's folder.
+        settings: Its settings.
+        store: Its database.
+        client: Central's API.
+        clock: The time.
+    """
+
+    def __init__(
+        self,
+        home: StationHome,
+        settings: StationSettings,
+        store: StationStore,
+        client: ApiClient,
+        clock: Clock,
+    ) -> None:
+        self.home, self.settings, self.store, self.client = home, settings, store, client
+        self.clock = clock
+        self.identity = home.identity
+        self.outbox = Outbox(client, store)
+        self.datasets = DatasetStore(store.engine)
+        self.engine = Bubblewrap(accept_weaker=frozenset(settings.accept_weaker))
+        self._runs = make_folder(home.folder / "runs")
+
+    @cached_property
+    def host(self) -> HostEnvironment:
+        """The environment trains see here."""
+        return describe_host()
+
+    @cached_property
+    def enforced(self) -> Digest:
+        """Digest of what the engine enforces on this machine."""
+        capabilities = self.engine.capabilities()
+        return digest_of_json({"engine": self.engine.name, "enforced": dict(capabilities.enforced)})
+
+    def now(self) -> str:
+        """Return the time as acts carry it."""
+        return rfc3339(self.clock.now())
+
+    def host_keys(self, study: StudyDocument) -> PublicKeys:
+        """Return the keys of the place where the study lets the aggregator run."""
+        if study.aggregator == "central":
+            return study.central.keys
+        station = study.station(study.aggregator)
+        assert station is not None, "the study was checked"
+        return station.keys
+
+    def approval_for(self, notice: Notice) -> Approval | None:
+        """Return this station's approval of the study a notice is about.
+
+        The request is not believed yet: it only tells which approval to look up.
+        """
+        if notice.request is None:
+            return None
+        study = peek_study(notice)
+        return None if study is None else self.store.approval(study)
+
+    async def admit(self, notice: Notice, bundle: bytes) -> Admitted:
+        """Check a train that has come; see ``gates.admit``."""
+        approval = self.approval_for(notice)
+        study = peek_study(notice) or ""
+        view = await self.client.call("GET", f"/v1/studies/{study}", answer=StudyView)
+        dataset = self._dataset(notice, approval)
+        return await asyncio.to_thread(
+            admit,
+            notice,
+            bundle,
+            approval,
+            view,
+            dataset,
+            self.host,
+            self.settings,
+            self.clock,
+        )
+
+    def _dataset(self, notice: Notice, approval: Approval | None) -> Dataset | None:
+        wanted = peek_dataset(notice, self.settings.name)
+        if approval is None or wanted is None:
+            return None
+        try:
+            return self.datasets.get(wanted)
+        except NotFound:
+            return None
+
+    async def bind(self, admitted: Admitted, name: str) -> TrainRun:
+        """Extract exactly the data the contract names, and start the sandbox over them."""
+        folder = self._runs / name
+        shutil.rmtree(folder, ignore_errors=True)
+        make_folder(folder)
+        extraction = await asyncio.to_thread(
+            extract, admitted.dataset, admitted.opened.manifest.needs, folder / "data"
+        )
+        house = House(
+            engine=self.engine,
+            mount=mounts(self.host),
+            limits=self.settings.limits,
+            thresholds=self._thresholds(admitted),
+            policy=self.settings.release,
+        )
+        run = TrainRun(
+            house,
+            admitted.opened,
+            admitted.parameters,
+            extraction.tables,
+            extraction.units,
+            folder,
+        )
+        await run.start()
+        return run
+
+    def _thresholds(self, admitted: Admitted) -> Thresholds:
+        return self.settings.thresholds.demanding(admitted.study.minimum_group)
+
+    def sweep(self) -> None:
+        """Remove what runs of an earlier process left behind."""
+        for folder in self._runs.iterdir():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def peek_request(notice: Notice) -> acts.JourneyRequested | None:
+    """Read a notice's request without believing it."""
+    if notice.request is None:
+        return None
+    fields = {}
+    for text in notice.request.disclosures:
+        _, name, value = msgspec.json.decode(from_base64url(text), type=tuple[str, str, object])
+        fields[name] = value
+    try:
+        return msgspec.convert(fields, type=acts.JourneyRequested)
+    except msgspec.ValidationError:
+        return None
+
+
+def peek_study(notice: Notice) -> str | None:
+    """Return the name of the study a notice claims to be about."""
+    act = peek_request(notice)
+    return None if act is None else act.request.study
+
+
+def peek_dataset(notice: Notice, station: str) -> str | None:
+    """Return the dataset a notice asks of a station."""
+    act = peek_request(notice)
+    return None if act is None else act.request.datasets.get(station)

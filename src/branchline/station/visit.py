@@ -1,0 +1,526 @@
+"""One stop, carried out: does what each state asks for and turns what happened into events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from branchline.disclosure.findings import Findings
+from branchline.disclosure.policy import person_may_release
+from branchline.foundation.canonical import digest_of_json
+from branchline.foundation.digest import Bytes, Digest, digest_of
+from branchline.foundation.errors import BranchlineError, Corrupt, Unavailable
+from branchline.foundation.ids import new_id
+from branchline.foundation.jws import read_kid
+from branchline.foundation.sealing import seal, unseal
+from branchline.journey import acts
+from branchline.journey.execution import Checked, TrainRun, findings_as_json
+from branchline.journey.machine import REQUESTER
+from branchline.journey.messages import Notice, ParcelRef
+from branchline.journey.stop import ASKS, Event, Instruction, State, replay, step
+from branchline.sandbox.engine import Failed, FailureReason
+from branchline.station.gates import Admitted, own_study, read_request
+from branchline.station.house import StationHouse
+from branchline.station.outbox import rides_along
+from branchline.station.store import PersonsWord, StoredEvent
+from branchline.study.document import StudyDocument
+
+log = logging.getLogger("branchline.station")
+
+SAFE_FAILURES: Mapping[str, str] = {
+    FailureReason.TRAIN_ERROR: "The train's code raised an error",
+    FailureReason.MEMORY: "The train used more memory than the station allows",
+    FailureReason.PROCESSES: "The train started more processes than the station allows",
+    FailureReason.CPU_TIME: "The train used more CPU time than the station allows",
+    FailureReason.WALL_TIME: "The train took longer than the station allows",
+    FailureReason.OUTPUT_SIZE: "The train put out more than the station allows",
+    FailureReason.BAD_OUTPUT: "The train's output is not of the form outputs have",
+    FailureReason.KILLED: "The train ended before it was done",
+}
+"""The only sentences about a failure that leave the station."""
+
+NOT_RUN = "The station could not run the train"
+NOT_CHECKED = "The station could not check what the train needs"
+LARGE = 1 << 20
+
+
+@dataclass
+class _Round:
+    """What is in hand in the round under way."""
+
+    number: int = 0
+    notice: Notice | None = None
+    payload: Bytes = b""
+    findings: Findings | None = None
+    findings_digest: Digest | None = None
+    by: str = ""
+    suppressed: tuple[str, ...] = ()
+
+
+class Visit:
+    """One attempt of one journey at this station.
+
+    Args:
+        house: What the station has: keys, store, client, engine, settings.
+        notice: The notice with which the train came.
+    """
+
+    def __init__(self, house: StationHouse, notice: Notice) -> None:
+        self._house, self._notice = house, notice
+        self.journey, self.attempt = notice.journey, notice.attempt
+        self._round = _Round(number=notice.round, notice=notice)
+        self._admitted: Admitted | None = None
+        self._bundle = b""
+        self._run: TrainRun | None = None
+        self._words: asyncio.Queue[PersonsWord] = asyncio.Queue()
+        self._notices: asyncio.Queue[Notice] = asyncio.Queue()
+        self._reason = ""
+        self._task: asyncio.Task[None] | None = None
+        events = house.store.events(self.journey, self.attempt)
+        self.state = replay([event.event for event in events])
+        self._departed = max((e.round for e in events if e.event == Event.DEPARTED), default=0)
+        self._restore(events)
+
+    def _restore(self, events: list[StoredEvent]) -> None:
+        last = events[-1] if events else None
+        if last is not None and self.state in (State.HELD, State.CLEARED):
+            # The output waits sealed to this station; a person's word finishes it.
+            number, sealed, findings = self._house.store.held(self.journey)
+            self._round.number = number
+            self._round.payload = bytes(unseal(sealed, self._house.identity.seal_private))
+            self._round.findings_digest = digest_of_json(findings)
+            self._round.by = str(last.detail.get("by", ""))
+            self._round.suppressed = tuple(
+                f["output"] for f in findings if f["verdict"] == "suppressed"
+            )
+
+    # The loop
+
+    def start(self) -> None:
+        """Begin or go on, in the background."""
+        self._task = asyncio.create_task(self._drive(), name=f"visit {self.journey}")
+
+    async def _drive(self) -> None:
+        handlers: Mapping[Instruction, Callable[[], Awaitable[Event]]] = {
+            Instruction.FETCH: self._fetch,
+            Instruction.CHECK_GATES: self._check_gates,
+            Instruction.DECIDE: self._decide,
+            Instruction.AWAIT_PERSON: self._await_person,
+            Instruction.BIND: self._bind,
+            Instruction.RUN: self._run_round,
+            Instruction.CHECK_OUTPUTS: self._check_outputs,
+            Instruction.DEPART: self._depart,
+            Instruction.AWAIT_CENTRAL: self._await_central,
+        }
+        try:
+            while self.state is not State.ENDED:
+                instruction = ASKS[self.state]
+                event = await handlers[instruction]()
+                self.state, _ = step(self.state, event)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("the visit of %s stopped", self.journey)
+            await self._report_failure(NOT_RUN)
+
+    async def end(self, phase: str) -> None:
+        """End at once, whatever is under way, and clear everything away."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._clear()
+        if self.state is not State.ENDED:
+            self.state = State.ENDED
+            act = acts.StopFinished(
+                id=new_id("act"), at=self._now(), journey=self.journey, station=self._name
+            )
+            queued = self._house.store.queue(
+                self.journey, self.attempt, [], act.id, acts.sign_act(act, self._house.identity)
+            )
+            self._house.store.end_visit(self.journey, self.attempt, {"phase": phase})
+            await self._house.outbox.send(queued)
+
+    async def stop(self) -> None:
+        """Leave off without ending: the station goes down and will go on when it is back."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._clear()
+
+    async def _clear(self) -> None:
+        if self._run is not None:
+            await self._run.close()
+            self._run = None
+
+    def told(self, notice: Notice) -> None:
+        """Take a notice about the next round, or about another recipient."""
+        if notice.kind in ("round", "forward"):
+            self._notices.put_nowait(notice)
+
+    def word(self, word: PersonsWord) -> None:
+        """Take a person's decision."""
+        self._words.put_nowait(word)
+
+    # What states ask for
+
+    async def _fetch(self) -> Event:
+        try:
+            request = read_request(self._notice, self._study())
+            digest = request.request.train
+            self._bundle = await self._house.client.get_bytes(f"/v1/trains/{digest}")
+        except Unavailable:
+            raise
+        except BranchlineError as error:
+            return await self._decline("policy", error.refused)
+        return Event.FETCHED
+
+    async def _check_gates(self) -> Event:
+        try:
+            self._admitted = await self._house.admit(self._notice, self._bundle)
+        except Unavailable:
+            raise
+        except BranchlineError as error:
+            return await self._decline("policy", error.refused)
+        return Event.GATES_PASSED
+
+    async def _decide(self) -> Event:
+        if self._house.settings.accept == "person":
+            self._house.store.record(self.journey, self.attempt, 0, Event.NEEDS_PERSON, {})
+            return Event.NEEDS_PERSON
+        return await self._accept("policy")
+
+    async def _await_person(self) -> Event:
+        while True:
+            word = await self._words.get()
+            if self.state is State.ASKED and word.what in ("accept", "decline"):
+                self._house.store.carried_out(word.row)
+                if word.what == "decline":
+                    return await self._decline(word.by, word.reason or "A person declined")
+                if self._admitted is None:
+                    # Asked before a restart: look again before letting it in.
+                    event = await self._look_again()
+                    if event is not None:
+                        return event
+                return await self._accept(word.by)
+            if self.state is State.HELD and word.what in ("release", "withhold"):
+                self._house.store.carried_out(word.row)
+                return await self._persons_release(word)
+
+    async def _look_again(self) -> Event | None:
+        if await self._fetch() is Event.DECLINED or await self._check_gates() is Event.DECLINED:
+            return Event.DECLINED
+        return None
+
+    async def _persons_release(self, word: PersonsWord) -> Event:
+        if word.what == "withhold":
+            return await self._withhold(
+                word.by, word.reason or "A person at the station withheld it"
+            )
+        self._round.by = word.by
+        detail = {"by": word.by, "round": self._round.number}
+        self._house.store.record(
+            self.journey, self.attempt, self._round.number, Event.CLEARED, detail
+        )
+        return Event.CLEARED
+
+    async def _accept(self, by: str) -> Event:
+        admitted = self._admitted
+        assert admitted is not None, "checked before it is accepted"
+        act = acts.StopAccepted(
+            id=new_id("act"),
+            at=self._now(),
+            journey=self.journey,
+            station=self._name,
+            by=by,
+            dataset=admitted.dataset.name,
+            dataset_version=admitted.dataset.version,
+            environment=self._house.host.digest,
+            reproducible=False,
+        )
+        await self._do(act, [(0, Event.ACCEPTED, {"by": by})])
+        return Event.ACCEPTED
+
+    async def _bind(self) -> Event:
+        try:
+            await self._make_ready()
+        except Unavailable:
+            raise
+        except BranchlineError as error:
+            log.warning("%s cannot run: %s", self.journey, error)
+            return await self._fail(NOT_RUN, str(error))
+        return Event.BOUND
+
+    async def _make_ready(self) -> None:
+        if self._admitted is None:
+            self._bundle = await self._house.client.get_bytes(f"/v1/trains/{self._train}")
+            self._admitted = await self._house.admit(self._notice, self._bundle)
+        self._run = await self._house.bind(self._admitted, f"{self.journey}-{self.attempt}")
+
+    async def _run_round(self) -> Event:
+        if self._run is None:
+            # The sandbox was lost with the process that held it; everything is made again.
+            event = await self._bind()
+            if event is not Event.BOUND:
+                return event
+        assert self._run is not None
+        try:
+            state = await self._state()
+        except Corrupt as error:
+            return await self._fail("The state that came is damaged", str(error))
+        outcome = await self._run.run(self._round.number, state)
+        if isinstance(outcome, Failed):
+            return await self._fail(SAFE_FAILURES[outcome.reason], outcome.trace)
+        self._keep(outcome)
+        return Event.COLLECTED
+
+    def _keep(self, outcome: Checked) -> None:
+        plain = findings_as_json(outcome.findings)
+        self._round.payload = outcome.payload
+        self._round.findings = outcome.findings
+        self._round.findings_digest = digest_of_json(plain)
+        self._round.suppressed = tuple(f["output"] for f in plain if f["verdict"] == "suppressed")
+        self._decision = outcome.decision
+
+    async def _check_outputs(self) -> Event:
+        decision = self._decision
+        findings = self._round.findings
+        assert findings is not None
+        if decision.action == "withhold" or not person_may_release(findings):
+            return await self._withhold("policy", str(decision.reason))
+        if decision.action == "hold":
+            return await self._hold(findings)
+        self._round.by = "policy"
+        return Event.CLEARED
+
+    async def _hold(self, findings: Findings) -> Event:
+        own = [self._house.identity.public.seal]
+        sealed = bytes(seal(self._round.payload, own))
+        number = self._round.number
+        text = json.dumps(findings_as_json(findings))
+        self._house.store.hold(self.journey, self.attempt, number, sealed, text)
+        act = acts.StopHeld(
+            id=new_id("act"),
+            at=self._now(),
+            journey=self.journey,
+            station=self._name,
+            round=number,
+        )
+        await self._do(act, [(number, Event.HELD, {})])
+        return Event.HELD
+
+    async def _depart(self) -> Event:
+        number, payload = self._round.number, self._round.payload
+        recipient = self._recipient(self._notice.to)
+        if len(payload) > LARGE:
+            parcel = await asyncio.to_thread(seal, payload, [recipient])
+            digest, content = await asyncio.gather(
+                asyncio.to_thread(digest_of, parcel), asyncio.to_thread(digest_of, payload)
+            )
+        else:
+            parcel = seal(payload, [recipient])
+            digest, content = digest_of(parcel), digest_of(payload)
+        act = acts.StopReleased(
+            id=new_id("act"),
+            at=self._now(),
+            journey=self.journey,
+            station=self._name,
+            round=number,
+            parcel=digest,
+            content=content,
+            findings=self._round.findings_digest or digest_of_json([]),
+            by=self._round.by,
+            record=self._record(),
+            suppressed=self._round.suppressed,
+        )
+        if self._notice.to:
+            # Sequential: the output may have to be sealed to somebody else if a station is skipped.
+            own = bytes(seal(payload, [self._house.identity.public.seal]))
+            self._house.store.hold(self.journey, self.attempt, number, own, "[]")
+        await self._do(act, [(number, Event.DEPARTED, {"by": self._round.by})], digest, parcel)
+        if self._run is not None and self._round.findings is not None:
+            self._run.account(self._round.findings)
+        self._departed = number
+        self._round.payload = b""
+        return Event.DEPARTED
+
+    def _record(self) -> Digest:
+        # An output that was released after a restart ran in a sandbox this process did not see.
+        return self._house.enforced if self._run is None else self._run.enforced
+
+    async def _await_central(self) -> Event:
+        while True:
+            notice = await self._notices.get()
+            if notice.kind == "forward":
+                await self._forward(notice)
+            elif self.state is State.DEPARTED and notice.round == self._departed + 1:
+                self._round = _Round(number=notice.round, notice=notice)
+                return Event.NEXT_ROUND
+
+    async def _forward(self, notice: Notice) -> None:
+        number, sealed, _ = self._house.store.held(self.journey)
+        payload = unseal(sealed, self._house.identity.seal_private)
+        parcel = seal(payload, [self._recipient(notice.to)])
+        digest = digest_of(parcel)
+        act = acts.StopForwarded(
+            id=new_id("act"),
+            at=self._now(),
+            journey=self.journey,
+            station=self._name,
+            round=number,
+            parcel=digest,
+            content=digest_of(payload),
+        )
+        await self._do(act, [], digest, parcel)
+
+    # Endings that are reported
+
+    async def _decline(self, by: str, reason: str) -> Event:
+        act = acts.StopDeclined(
+            id=new_id("act"),
+            at=self._now(),
+            journey=self.journey,
+            station=self._name,
+            by=by,
+            reason=reason[:500],
+        )
+        await self._do(act, [(0, Event.DECLINED, {"by": by, "reason": reason[:500]})])
+        return Event.DECLINED
+
+    async def _withhold(self, by: str, reason: str) -> Event:
+        number = self._round.number
+        act = acts.StopWithheld(
+            id=new_id("act"),
+            at=self._now(),
+            journey=self.journey,
+            station=self._name,
+            round=number,
+            by=by,
+            reason=reason[:500],
+            findings=self._round.findings_digest or digest_of_json([]),
+        )
+        findings = self._round.findings
+        detail = {"by": by, "reason": reason[:500]}
+        if findings is not None:
+            detail["findings"] = json.dumps(findings_as_json(findings))
+        await self._do(act, [(number, Event.WITHHELD, detail)])
+        await self._clear()
+        return Event.WITHHELD
+
+    async def _fail(self, safe: str, trace: str) -> Event:
+        act = acts.StopFailed(
+            id=new_id("act"),
+            at=self._now(),
+            journey=self.journey,
+            station=self._name,
+            round=self._round.number,
+            reason=safe,
+        )
+        detail = {"reason": safe, "trace": trace[-20_000:]}
+        await self._do(act, [(self._round.number, Event.FAILED, detail)])
+        await self._clear()
+        return Event.FAILED
+
+    async def _report_failure(self, safe: str) -> None:
+        if self.state in (State.ACCEPTED, State.READY, State.COLLECTED, State.CLEARED):
+            await self._fail(safe, "")
+            self.state = State.FAILED
+
+    # Small things
+
+    async def _do(
+        self,
+        act: acts.StopAct,
+        happened: list[tuple[int, Event, dict[str, Any]]],
+        parcel: Digest | None = None,
+        data: Bytes | None = None,
+    ) -> None:
+        """Make an act durable here, then tell central; unreachable, it waits in the outbox."""
+        small = data is not None and rides_along(data)
+        queued = self._house.store.queue(
+            self.journey,
+            self.attempt,
+            happened,
+            act.id,
+            acts.sign_act(act, self._house.identity),
+            parcel,
+            bytes(data) if data is not None and small else None,
+        )
+        if parcel is not None and data is not None and not small:
+            self._house.outbox.attach(parcel, data)
+        await self._house.outbox.send(queued)
+
+    async def _state(self) -> Bytes | None:
+        notice = self._round.notice
+        ref = notice.state if notice is not None else None
+        if ref is None:
+            return None
+        self._check_state(ref)
+        data: Bytes | None = ref.data
+        if data is None:
+            data = await self._house.client.get_bytes(f"/v1/parcels/{ref.digest}")
+        if len(data) > LARGE:
+            if await asyncio.to_thread(digest_of, data) != ref.digest:
+                raise Corrupt("The state's parcel is not the one that was announced")
+            return await asyncio.to_thread(unseal, data, self._house.identity.seal_private)
+        if digest_of(data) != ref.digest:
+            raise Corrupt("The state's parcel is not the one that was announced")
+        return unseal(data, self._house.identity.seal_private)
+
+    def _check_state(self, ref: ParcelRef) -> None:
+        """Believe a state only if whoever the study says made it has signed for it."""
+        study = self._study()
+        if ref.station:
+            station = study.station(ref.station)
+            if station is None:
+                raise Corrupt("A state comes from a station that is not in the study")
+            act = acts.read_act(ref.entry, station.keys)
+            named = getattr(act, "parcel", None)
+        else:
+            act = acts.expect_act(ref.entry, self._house.host_keys(study), acts.JourneyCombined)
+            named = act.state
+            if act.round != self._round.number - 1:
+                raise Corrupt("A state is of another round")
+        if getattr(act, "journey", None) != self.journey or named != ref.digest:
+            raise Corrupt("A state's parcel is not the one its maker signed for")
+
+    def _recipient(self, to: str) -> str:
+        study = self._study()
+        if not to:
+            if self._notice.prepared is None:
+                raise Corrupt("The notice does not name the aggregator's recipient")
+            act = acts.expect_act(
+                self._notice.prepared, self._house.host_keys(study), acts.JourneyPrepared
+            )
+            if act.journey != self.journey:
+                raise Corrupt("The aggregator's recipient is another journey's")
+            return act.recipient
+        if to == REQUESTER:
+            assert self._notice.request is not None, "checked when it was admitted"
+            person = study.person_with(read_kid(self._notice.request.jws))
+            if person is None:
+                raise Corrupt("The requester is nobody of the study")
+            return person.keys.seal
+        station = study.station(to)
+        if station is None:
+            raise Corrupt("The output is to go to a station that is not in the study")
+        return station.keys.seal
+
+    def _study(self) -> StudyDocument:
+        if self._admitted is not None:
+            return self._admitted.study
+        return own_study(self._house.approval_for(self._notice))
+
+    @property
+    def _train(self) -> Digest:
+        return read_request(self._notice, self._study()).request.train
+
+    @property
+    def _name(self) -> str:
+        return self._house.settings.name
+
+    def _now(self) -> str:
+        return self._house.now()
