@@ -1,0 +1,28 @@
+"""What the researcher's commands share: the home and the client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from branchline.cli.frame import home_option, working
+
+if TYPE_CHECKING:
+    from branchline.workbench.client import Client
+
+HOME = home_option("BRANCHLINE_HOME", ".branchline")
+
+
+@contextmanager
+def client(home: Path, what: str = "") -> Iterator[Client]:
+    """Give a client; show on a terminal what it is asked to do, if that may take a while."""
+    from branchline.workbench.client import Client
+
+    with Client(home) as researcher:
+        if not what:
+            yield researcher
+            return
+        with working(what):
+            yield researcher

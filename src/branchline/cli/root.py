@@ -1,0 +1,53 @@
+"""The list of all commands, in one line each; nothing else is imported for ``--help``."""
+
+from __future__ import annotations
+
+import click
+
+from branchline import __version__
+from branchline.cli.frame import Root
+from branchline.cli.lazy import LazyGroup
+
+_C = "branchline.cli"
+
+COMMANDS = {
+    "enroll": (f"{_C}.enroll:enroll", "Join a central service with an invitation."),
+    "study": (f"{_C}.study:study", "Propose, approve and look at studies."),
+    "train": (f"{_C}.train:train", "Make, try, pack and send trains."),
+    "depart": (f"{_C}.depart:depart", "Send a train on a journey."),
+    "journey": (f"{_C}.journey:journey", "Follow journeys and fetch their results."),
+    "verify": (f"{_C}.verify:verify", "Check a result offline, step by step."),
+    "station": (f"{_C}.station:station", "Run a station: data, decisions, releases."),
+    "central": (f"{_C}.central:central", "Run a central service."),
+    "demo": (f"{_C}.demo:demo", "Watch a train visit four hospitals."),
+}
+"""Every command and group, by name."""
+
+_HELP = """\
+Bring the analysis to data that may not move.
+
+A train visits stations, where hospitals hold their data, runs there in a sandbox under the rules
+of an approved study, and only what each station releases comes back.
+"""
+
+
+class _Branchline(Root, LazyGroup):
+    pass
+
+
+root = _Branchline("branchline", COMMANDS, help=_HELP)
+root.params.append(
+    click.Option(
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=lambda ctx, _, value: _version(ctx) if value else None,
+        help="Print the version and exit.",
+    )
+)
+
+
+def _version(ctx: click.Context) -> None:
+    click.echo(f"branchline {__version__}")
+    ctx.exit()
