@@ -139,7 +139,7 @@ def incidents(home: Path) -> Answer:
     origin_of(home)
     found = list(Store(home).incidents())
     rows = [(i["at"], i["path"], i["key_id"][:12], i["sentence"]) for i in found]
-    text = table("Refused requests", ("at", "path", "key", "why"), rows) if rows else "None."
+    text = table(("at", "path", "key", "why"), rows, "No request was refused.")
     return Answer({"incidents": found}, text)
 
 

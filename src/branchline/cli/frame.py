@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from branchline.foundation.errors import BranchlineError
+from branchline.workbench.printable import printable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,25 +27,20 @@ class Answer:
 
     Args:
         data: For ``--json``: plain JSON values, an object.
-        text: For people: lines, or something that rich can print.
+        text: For people.
         exit_code: Other than 0 where the answer itself is bad news.
     """
 
     data: dict[str, Any]
-    text: Any = ""
+    text: str = ""
     exit_code: int = 0
 
     def show(self, as_json: bool) -> None:
         """Print it on standard output."""
         if as_json:
             click.echo(json.dumps(self.data, ensure_ascii=False))
-        elif isinstance(self.text, str):
-            if self.text:
-                click.echo(self.text)
-        else:
-            from rich.console import Console
-
-            Console(soft_wrap=True, highlight=False).print(self.text)
+        elif self.text:
+            click.echo(printable(self.text))
 
 
 class Verb(click.Command):
@@ -165,18 +161,16 @@ def lines(*parts: str) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
-    """Return a table to print; nothing of its cells is taken for markup."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    made = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD)
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    for row in rows:
-        made.add_row(*(Text(str(cell)) for cell in row))
-    return made
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> str:
+    """Write rows under their headings, never folded: what stands there can be copied."""
+    if not rows:
+        return empty
+    cells = [[printable(str(cell)).replace("\n", " ") for cell in row] for row in (columns, *rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    )
 
 
 def pairs(texts: Sequence[str], what: str) -> dict[str, str]:
@@ -213,5 +207,5 @@ def _tell(as_json: bool, problem: dict[str, Any], code: int, sentence: str = "")
         click.echo(json.dumps(problem, ensure_ascii=False))
     else:
         advice = f" {problem['advice']}." if problem["advice"] else ""
-        click.echo(sentence or f"{problem['refused']}.{advice}", err=True)
+        click.echo(printable(sentence or f"{problem['refused']}.{advice}"), err=True)
     return code

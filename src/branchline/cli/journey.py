@@ -10,6 +10,7 @@ import click
 from branchline.cli.frame import Answer, lines, verb, wants_json
 from branchline.cli.journeys import fetch, list_answer, status_answer, status_as_json, status_line
 from branchline.cli.researcher import HOME, client
+from branchline.workbench.printable import printable
 
 
 @click.group(no_args_is_help=True)
@@ -42,7 +43,7 @@ def watch(id: str, home: Path) -> None:
     with client(home) as researcher:
         for status in researcher.journey(id).watch():
             line = json.dumps(status_as_json(status)) if wants_json() else status_line(status)
-            click.echo(line)
+            click.echo(printable(line))
 
 
 @verb(journey, "result", "branchline journey result journey-… --output ./result")

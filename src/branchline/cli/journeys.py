@@ -30,9 +30,13 @@ def status_line(status: JourneyStatus) -> str:
 
 def status_answer(status: JourneyStatus) -> Answer:
     """Show a journey's status."""
-    from branchline.workbench.progress import status_table
-
-    return Answer(status_as_json(status), status_table(status))
+    rows = [(s.station, s.phase.value, str(s.round), s.since, s.reason) for s in status.stops]
+    stops = table(("station", "is", "round", "since", "why"), rows, "")
+    rounds = f", round {status.round} of at most {status.rounds}" if status.rounds > 1 else ""
+    reason = f": {status.reason}" if status.reason else ""
+    return Answer(
+        status_as_json(status), lines(f"{status.journey} is {status.phase}{rounds}{reason}", stops)
+    )
 
 
 def list_answer(found: list[JourneyStatus]) -> Answer:
@@ -42,7 +46,7 @@ def list_answer(found: list[JourneyStatus]) -> Answer:
         for s in found
     ]
     columns = ("journey", "study", "is", "route", "since", "why")
-    text = table("Journeys", columns, rows) if rows else "There are no journeys yet."
+    text = table(columns, rows, "There are no journeys yet.")
     return Answer({"journeys": [status_as_json(status) for status in found]}, text)
 
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from branchline.journey.messages import JourneyStatus
+from branchline.workbench.printable import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -73,10 +74,12 @@ def status_table(status: JourneyStatus) -> Table:
     rounds = f", round {status.round} of at most {status.rounds}" if status.rounds > 1 else ""
     reason = f": {status.reason}" if status.reason else ""
     table = Table(
-        title=Text(f"{status.journey} {status.phase}{rounds}{reason}"), title_justify="left"
+        title=Text(printable(f"{status.journey} {status.phase}{rounds}{reason}")),
+        title_justify="left",
     )
     for heading in ("station", "is", "round", "why"):
         table.add_column(heading)
     for stop in status.stops:
-        table.add_row(*(Text(t) for t in (stop.station, stop.phase, str(stop.round), stop.reason)))
+        cells = (stop.station, stop.phase, str(stop.round), stop.reason)
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     return table

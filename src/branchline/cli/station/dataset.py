@@ -99,7 +99,7 @@ def list_(home: Path) -> Answer:
         for d in found
     ]
     columns = ("dataset", "use terms", "class", "tables", "version")
-    text = table("Datasets", columns, rows) if rows else "There are no datasets yet."
+    text = table(columns, rows, "There are no datasets yet.")
     return Answer({"datasets": [_as_json(each) for each in found]}, text)
 
 

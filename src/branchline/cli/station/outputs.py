@@ -30,7 +30,7 @@ def list_(home: Path) -> Answer:
     ]
     rows = [(v.journey, str(v.round), v.study, v.dataset, v.since) for v in found]
     columns = ("journey", "round", "study", "dataset", "since")
-    text = table("Waiting for a person", columns, rows) if rows else "Nothing waits for a person."
+    text = table(columns, rows, "Nothing waits for a person.")
     return Answer({"outputs": [vars(each) for each in found]}, text)
 
 

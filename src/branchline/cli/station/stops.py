@@ -30,7 +30,7 @@ def list_(everything: bool, home: Path) -> Answer:
     ]
     rows = [(v.journey, v.state, v.study, v.dataset, str(v.round), v.since) for v in found]
     columns = ("journey", "is", "study", "dataset", "round", "since")
-    text = table("Stops", columns, rows) if rows else "No train is here."
+    text = table(columns, rows, "No train is here.")
     return Answer({"stops": [vars(each) for each in found]}, text)
 
 

@@ -33,7 +33,7 @@ def list_(home: Path) -> Answer:
         for a in found
     ]
     columns = ("study", "is", "datasets", "digest")
-    text = table("Studies", columns, rows) if rows else "No study was approved here yet."
+    text = table(columns, rows, "No study was approved here yet.")
     data = [
         {"study": a.study, "withdrawn": a.withdrawn, "datasets": a.datasets, "digest": a.digest}
         for a in found
