@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from branchline.aggregation.aggregator import AggregationFailed, Aggregator, Combination
 from branchline.central.course import Course
-from branchline.central.desk import Desk
+from branchline.central.desk import CENTRAL, Desk
 from branchline.foundation.digest import Bytes, Digest
 from branchline.foundation.errors import BranchlineError, Corrupt
 from branchline.foundation.ids import new_id
@@ -23,8 +23,8 @@ from branchline.sandbox.limits import Limits
 from branchline.study.document import StudyDocument
 from branchline.train.bundle import open_bundle
 
-Study = Callable[[str, str], StudyDocument]
-"""Gives the study of a name in the revision of a digest."""
+Study = Callable[[Digest], StudyDocument]
+"""Gives a revision of a study."""
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Aggregators:
     def wanted(self, course: Course) -> None:
         """Look at a journey and do what its state asks of its aggregator; returns at once."""
         journey = course.journey
-        if not journey.parallel:
+        if not journey.parallel or course.host != CENTRAL:
             return
         place = self._places.setdefault(journey.id, _Place())
         if journey.phase == Phase.REQUESTED:
@@ -209,8 +209,7 @@ class Aggregators:
         await self._desk.own(act)
 
     def _document(self, course: Course) -> StudyDocument:
-        request = course.journey.request
-        return self._study(request.study, request.study_digest)
+        return self._study(course.journey.request.study_digest)
 
     def _stations(self, course: Course) -> list[str]:
         keys = {station.name: station.keys for station in self._document(course).stations}

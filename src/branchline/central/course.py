@@ -24,6 +24,7 @@ class Course:
         request: The requester's act.
         position: Where that act stands in the ledger.
         receipt: Its receipt, once there is one.
+        host: Where the study lets the aggregator run: central or a station.
         prepared: The act with the aggregator's recipient.
         releases: The act behind each station's present parcel.
         state: The act behind the present state.
@@ -35,6 +36,7 @@ class Course:
     request: Entry
     position: int
     receipt: str = ""
+    host: str = "central"
     prepared: Entry | None = None
     releases: dict[str, Entry] = field(default_factory=dict)
     state: tuple[str, Entry] | None = None
@@ -86,8 +88,22 @@ class Course:
             to="" if journey.parallel else self._next_after(station),
         )
 
-    def combine_notice(self) -> Notice:
-        """Return the notice that asks the aggregator's host to combine the round."""
+    def host_notice(self) -> Notice | None:
+        """Return what the station that hosts the aggregator is to do now; None for nothing."""
+        journey = self.journey
+        if not journey.parallel or self.host == "central":
+            return None
+        if journey.phase == Phase.REQUESTED:
+            return Notice(
+                kind="prepare",
+                journey=journey.id,
+                request=self.request,
+                position=self.position,
+                receipt=self.receipt,
+            )
+        return self._combine_notice() if journey.phase == Phase.COMBINING else None
+
+    def _combine_notice(self) -> Notice:
         journey = self.journey
         inputs = tuple(
             ParcelRef(digest=_present(journey.stops[s].parcel), entry=self.releases[s], station=s)

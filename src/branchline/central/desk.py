@@ -31,6 +31,7 @@ from branchline.foundation.keys import Identity
 from branchline.journey import acts, machine
 from branchline.journey.machine import BUSY, ENDED
 from branchline.journey.messages import INLINE, Notice, ParcelRef, Recorded
+from branchline.journey.request import JourneyRequest
 from branchline.ledger.entry import Entry
 from branchline.ledger.log import Log
 
@@ -92,6 +93,7 @@ class Desk:
         self._integrated = asyncio.Event()
         self._dirty = asyncio.Event()
         self.aggregators: AggregatorHost | None = None
+        self.host_of: Callable[[JourneyRequest], str] = lambda request: CENTRAL
 
     # Starting
 
@@ -110,7 +112,8 @@ class Desk:
             assert isinstance(act, acts.JourneyAct)
             if isinstance(act, acts.JourneyRequested):
                 state = machine.begin(act, caller.keys.id)
-                course = Course(state, stored.entry, stored.position)
+                host = self.host_of(act.request)
+                course = Course(state, stored.entry, stored.position, host=host)
             elif course is not None:
                 course.apply(act, stored.entry)
             assert course is not None
@@ -156,7 +159,7 @@ class Desk:
         if act.journey in self._courses:
             return await self._repeated(self._courses[act.journey], act.id, entry)
         journey = machine.begin(act, caller.keys.id)
-        course = Course(journey, entry, -1)
+        course = Course(journey, entry, -1, host=self.host_of(act.request))
         self._courses[act.journey] = course
         answer = self._promise(course, act.id)
         try:
@@ -287,7 +290,8 @@ class Desk:
     def notices(self, party: str) -> list[bytes]:
         """Return everything a party is to do now."""
         found = (self._notice(course, party) for course in self._courses.values())
-        return [data for data in found if data is not None]
+        hosted = (self._host_notice(course, party) for course in self._courses.values())
+        return [data for data in (*found, *hosted) if data is not None]
 
     def _do(self, course: Course) -> None:
         if course.pending:
@@ -297,6 +301,10 @@ class Desk:
                 data = self._notice(course, station)
                 if data is not None:
                     self._inbox.push(station, data)
+        if self._inbox.connected(course.host):
+            data = self._host_notice(course, course.host)
+            if data is not None:
+                self._inbox.push(course.host, data)
         self._watchers.push(course.journey.id, msgspec.json.encode(course.status()))
         self._set_alarm(course)
         if self.aggregators is not None:
@@ -307,13 +315,32 @@ class Desk:
 
     def _notice(self, course: Course, station: str) -> bytes | None:
         notice = course.notice(station)
-        return None if notice is None else msgspec.json.encode(self.filled(notice))
+        if notice is None:
+            return None
+        if notice.kind == "visit" and not course.receipt:
+            self.spawn(self._receive_receipt(course))
+            return None
+        return msgspec.json.encode(self.filled(notice))
+
+    def _host_notice(self, course: Course, party: str) -> bytes | None:
+        notice = course.host_notice() if course.host == party else None
+        if notice is None:
+            return None
+        if not course.receipt and notice.kind == "prepare":
+            self.spawn(self._receive_receipt(course))
+            return None
+        return msgspec.json.encode(self.filled(notice))
+
+    async def _receive_receipt(self, course: Course) -> None:
+        # After a restart a journey that nobody was told of yet has no receipt in memory.
+        course.receipt = await self.receipt(course.position)
+        self._do(course)
 
     def filled(self, notice: Notice) -> Notice:
         """Put the bytes of small parcels into a notice."""
-        if notice.state is None:
-            return notice
-        return msgspec.structs.replace(notice, state=self._fill(notice.state))
+        state = None if notice.state is None else self._fill(notice.state)
+        inputs = tuple(self._fill(ref) for ref in notice.inputs)
+        return msgspec.structs.replace(notice, state=state, inputs=inputs)
 
     def _fill(self, ref: ParcelRef) -> ParcelRef:
         return msgspec.structs.replace(ref, data=self.store.small_parcel(ref.digest))
@@ -422,9 +449,12 @@ def _check_right(act: acts.JourneyAct, caller: Caller, course: Course) -> None:
     if isinstance(act, _REQUESTER_ACTS):
         if caller.keys.id != course.journey.requester:
             raise NotAllowed("Only the requester of a journey may do this")
-    elif isinstance(act, (*_HOST_ACTS, acts.StopExpired)):
-        if caller.name != CENTRAL:
+    elif isinstance(act, _HOST_ACTS):
+        if caller.name != course.host:
             raise NotAllowed("Only the aggregator's host may do this")
+    elif isinstance(act, acts.StopExpired):
+        if caller.name != CENTRAL:
+            raise NotAllowed("Only central keeps the deadlines")
     elif isinstance(act, acts.StopAct | acts.CustodyReturned):
         if caller.name != act.station:
             raise NotAllowed(

@@ -8,7 +8,7 @@ from branchline.central.course import Course
 from branchline.central.desk import CENTRAL, Desk
 from branchline.central.store import Store
 from branchline.foundation.clock import Clock, parse_time
-from branchline.foundation.digest import digest_of
+from branchline.foundation.digest import Digest, digest_of
 from branchline.foundation.errors import Conflict, NotAllowed, NotFound, Refused
 from branchline.foundation.http.api import Caller
 from branchline.foundation.jws import read_kid
@@ -70,9 +70,17 @@ class Registry:
         found = digest_of(data)
         if digest is not None and found != digest:
             raise Conflict(f"The study {name!r} was revised since; its digest is now {found}")
-        if found not in self._documents:
-            self._documents[found] = parse_study(data)
-        return self._documents[found]
+        return self.revision(found)
+
+    def revision(self, digest: Digest) -> StudyDocument:
+        """Return one revision of a study; journeys under way stay with theirs.
+
+        Raises:
+            NotFound: It was never put forward here.
+        """
+        if digest not in self._documents:
+            self._documents[digest] = parse_study(self._store.study_revision(digest))
+        return self._documents[digest]
 
     async def propose(self, entry: Entry, data: bytes, caller: Caller) -> messages.Recorded:
         """Take a study's document in, put forward by its proposer."""
@@ -207,7 +215,7 @@ class Registry:
     async def evidence(self, course: Course) -> messages.Evidence:
         """Gather everything with which a result can be verified offline."""
         request = course.journey.request
-        study = self.document(request.study)
+        study = self.revision(request.study_digest)
         stored = [
             act
             for act in self._store.acts(study=study.id)
@@ -223,7 +231,7 @@ class Registry:
             for act, receipt in zip(stored, receipts, strict=True)
         )
         return messages.Evidence(
-            study=self._store.study(request.study),
+            study=self._store.study_revision(request.study_digest),
             author=request.author,
             items=items,
             log_vkey=self._log_vkey,

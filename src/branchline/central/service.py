@@ -130,10 +130,11 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
         Bubblewrap(accept_weaker=settings.accept_weaker),
         mounts(describe_host()),
         settings.limits,
-        registry.document,
+        registry.revision,
         make_folder(folder / "aggregators"),
     )
     desk.aggregators = aggregators
+    desk.host_of = lambda request: registry.revision(request.study_digest).aggregator
     hello = Hello(
         versions=(1,),
         program=f"branchline {__version__}",

@@ -193,6 +193,17 @@ class Store:
             raise NotFound(f"No study named {name!r} is known here")
         return bytes(row.document)
 
+    def study_revision(self, digest: str) -> bytes:
+        """Return one revision of a study.
+
+        Raises:
+            NotFound: It was never put forward here.
+        """
+        row = self._first(select(tables.studies).where(tables.studies.c.digest == digest))
+        if row is None:
+            raise NotFound(f"No study {digest} is known here")
+        return bytes(row.document)
+
     def studies(self) -> list[str]:
         """Return the names of all studies."""
         query = select(tables.studies.c.name).distinct().order_by(tables.studies.c.name)

@@ -17,6 +17,7 @@ from branchline.journey import acts, custody
 from branchline.journey.messages import Notice
 from branchline.station import control
 from branchline.station.gates import own_study
+from branchline.station.hosting import Hosting
 from branchline.station.house import StationHouse
 from branchline.station.settings import StationHome
 from branchline.station.store import StationStore
@@ -38,18 +39,20 @@ class Agent:
     def __init__(self, house: StationHouse) -> None:
         self._house = house
         self._visits: dict[str, Visit] = {}
+        self._hosting = Hosting(house)
         self.connected = asyncio.Event()
 
     async def run(self) -> None:
         """Resume what was under way, then listen for as long as the station runs."""
         self._house.sweep()
+        self._house.outbox.forget_lost()
         for notice in self._house.store.open_visits():
             self._open(notice)
         self.look_for_words()
         pause = _FIRST_PAUSE
         while True:
             try:
-                await self._house.outbox.send_waiting()
+                self._house.outbox.catch_up()
                 async for data in self._house.client.events("/v1/inbox"):
                     pause = _FIRST_PAUSE
                     await self._take(data)
@@ -62,6 +65,8 @@ class Agent:
     async def close(self) -> None:
         """Leave off; everything goes on when the station is back."""
         await asyncio.gather(*(visit.stop() for visit in self._visits.values()))
+        await self._hosting.close()
+        await self._house.outbox.close()
 
     def look_for_words(self) -> None:
         """Hand people's decisions to the visits they are about."""
@@ -87,6 +92,8 @@ class Agent:
             await self._end(notice, visit)
         elif notice.kind == "custody":
             await self._hand_back(notice)
+        elif notice.kind in ("prepare", "combine"):
+            self._hosting.told(notice)
         elif visit is not None:
             visit.told(notice)
 
@@ -104,6 +111,7 @@ class Agent:
         visit.start()
 
     async def _end(self, notice: Notice, visit: Visit | None) -> None:
+        await self._hosting.end(notice.journey)
         if visit is not None:
             await visit.end(notice.phase)
             del self._visits[notice.journey]

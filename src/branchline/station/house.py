@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -56,7 +57,7 @@ class StationHouse:
         self.home, self.settings, self.store, self.client = home, settings, store, client
         self.clock = clock
         self.identity = home.identity
-        self.outbox = Outbox(client, store)
+        self.outbox = Outbox(client, store, home.folder / "outbox")
         self.datasets = DatasetStore(store.engine)
         self.engine = Bubblewrap(accept_weaker=frozenset(settings.accept_weaker))
         self._runs = make_folder(home.folder / "runs")
@@ -149,6 +150,10 @@ class StationHouse:
 
     def _thresholds(self, admitted: Admitted) -> Thresholds:
         return self.settings.thresholds.demanding(admitted.study.minimum_group)
+
+    def folder_for(self, name: str) -> Path:
+        """Return the path of one run's own folder."""
+        return self._runs / name
 
     def sweep(self) -> None:
         """Remove what runs of an earlier process left behind."""

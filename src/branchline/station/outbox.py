@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 
-from branchline.foundation.digest import Bytes, Digest
+from branchline.foundation.digest import Bytes, Digest, digest_of_file
+from branchline.foundation.durable import make_folder
 from branchline.foundation.errors import BranchlineError, Unavailable
 from branchline.foundation.http.client import ApiClient
 from branchline.journey.messages import INLINE, ActMessage, Recorded
@@ -13,55 +15,78 @@ from branchline.station.store import Queued, StationStore
 
 log = logging.getLogger("branchline.station")
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+
 
 class Outbox:
-    """Send stored acts, each journey's in order.
+    """Send stored acts in the order they were stored, until central has acknowledged each.
 
     Args:
         client: Central's API.
         store: Where acts wait.
+        folder: Where large parcels wait. They are not forced to disk: after a power cut a parcel
+            that is missing or torn is forgotten with its act, and its round is run again.
     """
 
-    def __init__(self, client: ApiClient, store: StationStore) -> None:
+    def __init__(self, client: ApiClient, store: StationStore, folder: Path) -> None:
         self._client, self._store = client, store
+        self._folder = make_folder(folder)
         self._large: dict[Digest, Bytes] = {}
-        self._sending = asyncio.Lock()
+        self._catching_up: asyncio.Task[None] | None = None
 
-    def attach(self, digest: Digest, data: Bytes) -> None:
-        """Keep a large parcel at hand until its act is acknowledged.
-
-        It is not written to disk: if this process dies before, the round is run again.
-        """
+    async def lay_down(self, digest: Digest, data: Bytes) -> None:
+        """Keep a large parcel until its act is acknowledged."""
+        await asyncio.to_thread(self._path(digest).write_bytes, data)
         self._large[digest] = data
 
-    async def send(self, queued: Queued) -> bool:
-        """Send one act now; false if central cannot be reached, and it waits."""
+    def forget_lost(self) -> None:
+        """Forget waiting acts whose large parcel did not survive a crash: they are done again."""
+        for queued in self._store.waiting():
+            if queued.parcel is not None and queued.data is None and not self._whole(queued.parcel):
+                log.warning(
+                    "a parcel of %s was lost in a crash; its round runs again", queued.journey
+                )
+                self._store.void(queued)
+
+    async def send(self, queued: Queued) -> None:
+        """Send one act now, or leave it to be sent in its turn once central is back."""
+        if self._catching_up is not None:
+            return
         try:
             await self._send(queued)
         except Unavailable as error:
             log.warning("an act waits for central: %s", error.refused)
-            return False
-        return True
+            self.catch_up()
 
-    async def send_waiting(self) -> None:
-        """Send everything that waits, in order.
+    def catch_up(self) -> None:
+        """Send everything that waits, in order, in the background."""
+        if self._catching_up is None:
+            self._catching_up = asyncio.create_task(self._send_waiting(), name="outbox")
 
-        Raises:
-            Unavailable: Central cannot be reached.
-        """
-        async with self._sending:
-            for queued in self._store.waiting():
-                await self._send(queued)
+    async def close(self) -> None:
+        """Leave off; what waits is sent after the next start."""
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+            await asyncio.gather(self._catching_up, return_exceptions=True)
+
+    async def _send_waiting(self) -> None:
+        pause = _FIRST_PAUSE
+        while waiting := self._store.waiting():
+            try:
+                for queued in waiting:
+                    await self._send(queued)
+                    pause = _FIRST_PAUSE
+            except Unavailable:
+                await asyncio.sleep(pause)
+                pause = min(_LONGEST_PAUSE, pause * 2)
+        self._catching_up = None
 
     async def _send(self, queued: Queued) -> None:
         parcels: dict[Digest, bytes] = {}
-        if queued.parcel is not None:
-            if queued.data is not None:
-                parcels[queued.parcel] = queued.data
-            elif queued.parcel in self._large:
-                await self._client.put_bytes(
-                    f"/v1/parcels/{queued.parcel}", self._large[queued.parcel]
-                )
+        if queued.parcel is not None and queued.data is not None:
+            parcels[queued.parcel] = queued.data
+        elif queued.parcel is not None:
+            await self._client.put_bytes(f"/v1/parcels/{queued.parcel}", self._bytes(queued.parcel))
         message = ActMessage(entry=queued.entry, parcels=parcels)
         try:
             await self._client.call(
@@ -78,6 +103,18 @@ class Outbox:
         self._store.settle(queued.row, outcome)
         if queued.parcel is not None:
             self._large.pop(queued.parcel, None)
+            self._path(queued.parcel).unlink(missing_ok=True)
+
+    def _bytes(self, digest: Digest) -> Bytes:
+        data = self._large.get(digest)
+        return self._path(digest).read_bytes() if data is None else data
+
+    def _whole(self, digest: Digest) -> bool:
+        path = self._path(digest)
+        return path.exists() and digest_of_file(path) == digest
+
+    def _path(self, digest: Digest) -> Path:
+        return self._folder / digest.removeprefix("sha256:")
 
 
 def rides_along(data: Bytes) -> bool:

@@ -60,6 +60,7 @@ outbox = Table(
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("act", String, nullable=False, unique=True),
     Column("journey", String, nullable=False),
+    Column("attempt", Integer, nullable=False),
     Column("entry", LargeBinary, nullable=False),
     Column("parcel", String),
     Column("data", LargeBinary),
@@ -107,6 +108,7 @@ class Queued:
     row: int
     act: str
     journey: str
+    attempt: int
     entry: Entry
     parcel: Digest | None
     data: bytes | None
@@ -263,13 +265,14 @@ class StationStore:
                 insert(outbox).values(
                     act=act_id,
                     journey=journey,
+                    attempt=attempt,
                     entry=msgspec.json.encode(entry),
                     parcel=parcel,
                     data=data,
                 )
             ).inserted_primary_key
         assert row is not None
-        return Queued(row[0], act_id, journey, entry, parcel, data)
+        return Queued(row[0], act_id, journey, attempt, entry, parcel, data)
 
     def waiting(self) -> list[Queued]:
         """Return the acts that central has not acknowledged, in order."""
@@ -280,6 +283,7 @@ class StationStore:
                     row.id,
                     row.act,
                     row.journey,
+                    row.attempt,
                     msgspec.json.decode(row.entry, type=Entry),
                     row.parcel,
                     row.data,
@@ -293,6 +297,22 @@ class StationStore:
             connection.execute(
                 update(outbox).where(outbox.c.id == row).values(outcome=outcome, data=None)
             )
+
+    def void(self, queued: Queued) -> None:
+        """Forget an act that cannot be sent, and that its round ever departed: it runs again."""
+        last = (
+            select(events.c.id)
+            .where(
+                events.c.journey == queued.journey,
+                events.c.attempt == queued.attempt,
+                events.c.event == Event.DEPARTED.value,
+            )
+            .order_by(events.c.id.desc())
+            .limit(1)
+        )
+        with writing(self.engine) as connection:
+            connection.execute(delete(events).where(events.c.id == last.scalar_subquery()))
+            connection.execute(delete(outbox).where(outbox.c.id == queued.row))
 
     # Outputs that wait for a person, or for another recipient
 

@@ -440,6 +440,8 @@ class Visit:
     ) -> None:
         """Make an act durable here, then tell central; unreachable, it waits in the outbox."""
         small = data is not None and rides_along(data)
+        if parcel is not None and data is not None and not small:
+            await self._house.outbox.lay_down(parcel, data)
         queued = self._house.store.queue(
             self.journey,
             self.attempt,
@@ -449,8 +451,6 @@ class Visit:
             parcel,
             bytes(data) if data is not None and small else None,
         )
-        if parcel is not None and data is not None and not small:
-            self._house.outbox.attach(parcel, data)
         await self._house.outbox.send(queued)
 
     async def _state(self) -> Bytes | None:
