@@ -223,9 +223,15 @@ async def listen(
             f"Plain HTTP is served on loopback only, not on {host}",
             advice="Give --tls-cert and --tls-key, or listen on 127.0.0.1",
         )
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, read_bufsize=READ_BUFFER)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        read_bufsize=READ_BUFFER,
+        shutdown_timeout=1.0,
+    )
     await runner.setup()
-    site = web.TCPSite(runner, host, port, ssl_context=tls, backlog=256, shutdown_timeout=1.0)
+    site = web.TCPSite(runner, host, port, ssl_context=tls, backlog=256)
     try:
         await site.start()
     except OSError as error:
