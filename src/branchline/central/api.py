@@ -205,8 +205,8 @@ class Api:
 
     async def journeys(self, call: Call) -> messages.JourneyList:
         """List the caller's journeys."""
-        found = [c.status() for c in self._desk.courses() if self._concerns(c.journey, call)]
-        return messages.JourneyList(journeys=tuple(found))
+        found = self._desk.courses_of(call.by.keys.id)
+        return messages.JourneyList(journeys=tuple(course.status() for course in found))
 
     async def journey(self, call: Call) -> messages.JourneyStatus:
         """Return a journey's status."""

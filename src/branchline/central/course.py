@@ -43,6 +43,13 @@ class Course:
     recorded: dict[str, asyncio.Future[Recorded]] = field(default_factory=dict)
     pending: int = 0
 
+    @property
+    def finished(self) -> bool:
+        """Whether nobody has anything left to do."""
+        stops = self.journey.stops.values()
+        cleared = all(stop.cleared or stop.phase == StopPhase.PENDING for stop in stops)
+        return cleared and self.journey.phase in machine.ENDED - {Phase.ARRIVED}
+
     def apply(self, act: acts.JourneyAct, entry: Entry) -> None:
         """Take one act in.
 

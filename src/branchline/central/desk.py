@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -99,7 +100,7 @@ class Desk:
 
     def resume(self) -> None:
         """Replay every journey and go on where its state says: recovery is the normal path."""
-        for journey in self.store.journeys():
+        for journey in self.store.open_journeys():
             course = self._replay(journey)
             self._courses[journey] = course
             self._do(course)
@@ -156,14 +157,21 @@ class Desk:
 
     async def begin(self, entry: Entry, act: acts.JourneyRequested, caller: Caller) -> Recorded:
         """Start a journey: its request is durable and has its receipt before anybody is told."""
-        if act.journey in self._courses:
-            return await self._repeated(self._courses[act.journey], act.id, entry)
+        with suppress(NotFound):
+            return await self._repeated(self.course(act.journey), act.id, entry)
         journey = machine.begin(act, caller.keys.id)
         course = Course(journey, entry, -1, host=self.host_of(act.request))
         self._courses[act.journey] = course
         answer = self._promise(course, act.id)
         try:
-            recorded = await self.record(entry, act, caller)
+            recorded = await self.record(
+                entry,
+                act,
+                caller,
+                also=lambda connection, _: self.store.begin_journey(
+                    connection, act.journey, caller.keys.id
+                ),
+            )
             course.position = recorded.position
             course.receipt = await self.receipt(recorded.position)
         except BaseException as error:
@@ -227,6 +235,9 @@ class Desk:
             if not self.store.has_parcel(connection, digest, caller.name):
                 raise Conflict(f"The parcel {digest} was not brought before the act that names it")
         position = self.store.append(connection, self._ledger, entry, act, caller.name)
+        course = self._courses.get(act.journey)
+        if course is not None and course.finished:
+            self.store.finish_journey(connection, act.journey)
         return Recorded(position=position, entry=entry.id)
 
     async def own(
@@ -278,14 +289,11 @@ class Desk:
         Raises:
             NotFound: There is none of this id.
         """
-        course = self._courses.get(journey)
-        if course is None:
-            raise NotFound(f"No journey {journey} is known here")
-        return course
+        return self._courses.get(journey) or self._replay(journey)
 
-    def courses(self) -> Iterable[Course]:
-        """Return all journeys."""
-        return self._courses.values()
+    def courses_of(self, requester: str, most: int = 200) -> Iterable[Course]:
+        """Return a requester's newest journeys, newest first."""
+        return (self.course(journey) for journey in self.store.journeys_of(requester, most))
 
     def notices(self, party: str) -> list[bytes]:
         """Return everything a party is to do now."""
@@ -307,6 +315,9 @@ class Desk:
                 self._inbox.push(course.host, data)
         self._watchers.push(course.journey.id, msgspec.json.encode(course.status()))
         self._set_alarm(course)
+        if course.finished:
+            # Nobody has anything left to do; whoever asks gets it replayed from the store.
+            self._courses.pop(course.journey.id, None)
         if self.aggregators is not None:
             if course.journey.phase in ENDED:
                 self.aggregators.ended(course.journey.id)

@@ -157,15 +157,36 @@ class Store:
         with reading(self.engine) as connection:
             return [_stored(row) for row in connection.execute(query)]
 
-    def journeys(self) -> list[str]:
-        """Return the ids of all journeys, oldest first."""
+    def open_journeys(self) -> list[str]:
+        """Return the ids of all journeys that anybody still has something to do for."""
+        table = tables.journeys
+        with reading(self.engine) as connection:
+            query = select(table.c.id).where(table.c.finished == 0)
+            return [row.id for row in connection.execute(query)]
+
+    def journeys_of(self, requester: str, most: int) -> list[str]:
+        """Return the ids of a requester's newest journeys, newest first."""
+        acts_, table = tables.acts, tables.journeys
         query = (
-            select(tables.acts.c.journey)
-            .where(tables.acts.c.kind == "journey.requested")
-            .order_by(tables.acts.c.position)
+            select(table.c.id)
+            .join(acts_, (acts_.c.journey == table.c.id) & (acts_.c.kind == "journey.requested"))
+            .where(table.c.requester == requester)
+            .order_by(acts_.c.position.desc())
+            .limit(most)
         )
         with reading(self.engine) as connection:
-            return [row.journey for row in connection.execute(query)]
+            return [row.id for row in connection.execute(query)]
+
+    def begin_journey(self, connection: Connection, journey: str, requester: str) -> None:
+        """Note a new journey; inside the caller's transaction."""
+        connection.execute(
+            insert(tables.journeys).values(id=journey, requester=requester, finished=0)
+        )
+
+    def finish_journey(self, connection: Connection, journey: str) -> None:
+        """Note that nobody has anything left to do for a journey; in the caller's transaction."""
+        table = tables.journeys
+        connection.execute(update(table).where(table.c.id == journey).values(finished=1))
 
     # Studies and trains
 

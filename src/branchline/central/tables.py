@@ -38,6 +38,14 @@ acts = Table(
     Column("entry", LargeBinary, nullable=False),
 )
 
+journeys = Table(
+    "journeys",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("requester", String, nullable=False, index=True),
+    Column("finished", Integer, nullable=False, default=0, index=True),
+)
+
 studies = Table(
     "studies",
     metadata,

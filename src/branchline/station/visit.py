@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.exc import OperationalError
+
 from branchline.disclosure.findings import Findings
 from branchline.disclosure.policy import person_may_release
 from branchline.foundation.canonical import digest_of_json
@@ -118,14 +120,22 @@ class Visit:
         }
         try:
             while self.state is not State.ENDED:
-                instruction = ASKS[self.state]
-                event = await handlers[instruction]()
+                event = await self._patiently(handlers[ASKS[self.state]])
                 self.state, _ = step(self.state, event)
-        except asyncio.CancelledError:
-            raise
         except Exception:
             log.exception("the visit of %s stopped", self.journey)
             await self._report_failure(NOT_RUN)
+
+    async def _patiently(self, handler: Callable[[], Awaitable[Event]]) -> Event:
+        """Do it again while what hinders it may pass: central away, a full disk."""
+        pause = 0.2
+        while True:
+            try:
+                return await handler()
+            except (Unavailable, OSError, OperationalError) as error:
+                log.warning("%s waits: %s", self.journey, type(error).__name__)
+            await asyncio.sleep(pause)
+            pause = min(5.0, pause * 2)
 
     async def end(self, phase: str) -> None:
         """End at once, whatever is under way, and clear everything away."""
