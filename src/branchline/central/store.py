@@ -157,6 +157,11 @@ class Store:
         with reading(self.engine) as connection:
             return [_stored(row) for row in connection.execute(query)]
 
+    def journeys(self) -> list[str]:
+        """Return the ids of all journeys."""
+        with reading(self.engine) as connection:
+            return [row.id for row in connection.execute(select(tables.journeys.c.id))]
+
     def open_journeys(self) -> list[str]:
         """Return the ids of all journeys that anybody still has something to do for."""
         table = tables.journeys
