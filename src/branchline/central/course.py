@@ -30,6 +30,8 @@ class Course:
         state: The act behind the present state.
         recorded: For every act its answer; a repeated act gets the same one.
         pending: How many acts the state has taken in that are not durable yet.
+        spoiled: An act that the state has taken in could not be made durable: the state is to be
+            made anew from the store, and nothing more is taken in or written until then.
     """
 
     journey: Journey
@@ -42,6 +44,11 @@ class Course:
     state: tuple[str, Entry] | None = None
     recorded: dict[str, asyncio.Future[Recorded]] = field(default_factory=dict)
     pending: int = 0
+    spoiled: bool = False
+
+    def spoil(self) -> None:
+        """Note that the state has run ahead of the disk for nothing."""
+        self.spoiled = True
 
     @property
     def finished(self) -> bool:

@@ -200,20 +200,27 @@ class Desk:
             return await self._repeated(course, act.id, entry)
         _check_right(act, caller, course)
         _check_parcels(act, parcels or {})
-        # Memory runs ahead of the disk, in the same order; if the disk refuses, memory is made
-        # anew from the disk, and nobody was told anything before it was durable.
+        if course.spoiled:
+            raise Unavailable("The journey is being read anew", advice="Send the act again")
+        # Memory runs ahead of the disk, in the same order. If the disk refuses one act, those
+        # after it are refused too, and memory is made anew from the disk; nobody was told
+        # anything before it was durable.
         course.apply(act, entry)
         course.pending += 1
         answer = self._promise(course, act.id)
         try:
             recorded = await self._journal.commit(
-                lambda connection: self._write(connection, entry, act, caller, parcels or {})
+                lambda connection: self._write(
+                    connection, course, entry, act, caller, parcels or {}
+                ),
+                course.spoil,
             )
         except BaseException as error:
             _fail(answer, error)
-            self._courses[act.journey] = self._replay(act.journey)
             raise
-        course.pending -= 1
+        finally:
+            course.pending -= 1
+            self._renew(course)
         answer.set_result(recorded)
         self._dirty.set()
         if isinstance(act, acts.CustodyReturned) and self.aggregators is not None:
@@ -221,22 +228,30 @@ class Desk:
         self._do(course)
         return recorded
 
+    def _renew(self, course: Course) -> None:
+        if course.spoiled and not course.pending:
+            renewed = self._replay(course.journey.id)
+            self._courses[course.journey.id] = renewed
+            self._do(renewed)
+
     def _write(
         self,
         connection: Connection,
+        course: Course,
         entry: Entry,
         act: acts.JourneyAct,
         caller: Caller,
         parcels: dict[Digest, bytes],
     ) -> Recorded:
+        if course.spoiled:
+            raise Unavailable("The journey is being read anew", advice="Send the act again")
         for digest, data in parcels.items():
             self.store.add_parcel(connection, digest, caller.name, len(data), data)
         for digest in _parcels_of(act):
             if not self.store.has_parcel(connection, digest, caller.name):
                 raise Conflict(f"The parcel {digest} was not brought before the act that names it")
         position = self.store.append(connection, self._ledger, entry, act, caller.name)
-        course = self._courses.get(act.journey)
-        if course is not None and course.finished:
+        if course.finished:
             self.store.finish_journey(connection, act.journey)
         return Recorded(position=position, entry=entry.id)
 
@@ -302,7 +317,7 @@ class Desk:
         return [data for data in (*found, *hosted) if data is not None]
 
     def _do(self, course: Course) -> None:
-        if course.pending:
+        if course.pending or course.spoiled:
             return  # the state is ahead of the disk: the last of these acts comes here again
         for station in course.journey.stops:
             if self._inbox.connected(station):

@@ -22,6 +22,7 @@ _GROUP = 256
 @dataclass(frozen=True)
 class _Work:
     work: Callable[[Connection], Any]
+    failed: Callable[[], None]
     done: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
 
@@ -42,15 +43,21 @@ class Journal:
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
-    async def commit(self, work: Callable[[Connection], T]) -> T:
+    async def commit(
+        self, work: Callable[[Connection], T], failed: Callable[[], None] = lambda: None
+    ) -> T:
         """Run work in a transaction and return its result once it is durable.
+
+        Args:
+            work: What to write; runs in the journal's own thread.
+            failed: Called in that thread if the work is not durable, before any later work runs.
 
         Raises:
             Unavailable: The database could not write (a full disk, say); nothing was changed.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Any] = loop.create_future()
-        self._queue.put(_Work(work, done, loop))
+        self._queue.put(_Work(work, failed, done, loop))
         return cast(T, await done)
 
     def close(self) -> None:
@@ -87,6 +94,8 @@ class Journal:
             failure = _as_temporary(error)
             outcomes = [(item, None, failure) for item in group]
         for item, result, failed in outcomes:
+            if failed is not None:
+                item.failed()
             item.loop.call_soon_threadsafe(_settle, item.done, result, failed)
 
 
