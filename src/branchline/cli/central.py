@@ -117,14 +117,14 @@ def show(home: Path) -> Answer:
         "key": Identity.load_or_create(home / "keys").id,
         "address": _served_at(home),
         "studies": store.studies(),
-        "journeys": store.journeys(),
+        "open_journeys": store.open_journeys(),
     }
     text = lines(
         f"ledger    {origin}",
         f"key       {data['key']}",
         f"address   {data['address'] or 'not served yet'}",
         f"studies   {', '.join(store.studies()) or 'none'}",
-        f"journeys  {len(store.journeys())}",
+        f"journeys  {len(store.open_journeys())} open",
     )
     return Answer(data, text)
 

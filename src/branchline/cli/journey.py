@@ -21,7 +21,7 @@ def journey() -> None:
 @verb(journey, "list", "branchline journey list")
 @HOME
 def list_(home: Path) -> Answer:
-    """List your journeys, oldest first."""
+    """List your journeys, newest first."""
     with client(home, "asking central") as researcher:
         return list_answer(researcher.journeys())
 

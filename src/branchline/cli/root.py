@@ -19,7 +19,7 @@ COMMANDS = {
     "verify": (f"{_C}.verify:verify", "Check a result offline, step by step."),
     "station": (f"{_C}.station:station", "Run a station: data, decisions, releases."),
     "central": (f"{_C}.central:central", "Run a central service."),
-    "demo": (f"{_C}.demo:demo", "Watch a train visit four hospitals."),
+    "demo": (f"{_C}.demo:demo", "Watch a train visit four hospitals, and verify what comes back."),
 }
 """Every command and group, by name."""
 

@@ -201,7 +201,7 @@ class Client:
         return Journey(id, core, self._running(), self.home)
 
     def journeys(self) -> list[messages.JourneyStatus]:
-        """Return this researcher's journeys, oldest first."""
+        """Return this researcher's journeys, newest first, up to central's limit."""
         return list(self._run(lambda core: core.journeys()))
 
     # Inside

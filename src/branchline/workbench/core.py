@@ -126,7 +126,7 @@ class Core:
         return await self._api.call("GET", f"/v1/journeys/{journey}", answer=messages.JourneyStatus)
 
     async def journeys(self) -> tuple[messages.JourneyStatus, ...]:
-        """Return this person's journeys, oldest first."""
+        """Return this person's journeys, newest first, up to central's limit."""
         answer = await self._api.call("GET", "/v1/journeys", answer=messages.JourneyList)
         return answer.journeys
 

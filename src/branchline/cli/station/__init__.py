@@ -11,7 +11,10 @@ station = LazyGroup(
     {
         "enroll": (f"{_S}.agent:enroll", "Join a central service with an invitation."),
         "serve": (f"{_S}.agent:serve", "Run the station until told to end."),
-        "show": (f"{_S}.agent:show", "Show who this station is and how it works."),
+        "show": (
+            f"{_S}.agent:show",
+            "Show who this station is, what it demands, and what it holds.",
+        ),
         "dataset": (f"{_S}.dataset:dataset", "Describe the data the station holds."),
         "study": (f"{_S}.study:study", "Approve studies, and withdraw."),
         "stops": (f"{_S}.stops:stops", "See trains that came; accept or decline."),

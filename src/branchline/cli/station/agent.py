@@ -71,7 +71,7 @@ def serve(verbose: int, home: Path) -> None:
 @verb(None, "show", "branchline station show")
 @HOME
 def show(home: Path) -> Answer:
-    """Show who this station is, what it demands of outputs, and what it holds."""
+    """Show who this station is, what it demands, and what it holds."""
     import msgspec
 
     place = opened(home)
