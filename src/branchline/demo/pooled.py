@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -39,8 +38,7 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     n: int
 
 
-@dataclass(frozen=True)
-class Pooled:
+class Pooled(msgspec.Struct, frozen=True):
     """The pooled analyses: the model's estimates in its order, patients, log-likelihood."""
 
     estimates: tuple[Estimate, ...]

@@ -1,0 +1,122 @@
+"""The demo's report on paper: federated beside pooled, what was kept back, what was verified."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from branchline.demo.data import HOSPITALS
+from branchline.demo.pooled import TOLERANCE, Cell
+from branchline.demo.report import DemoReport, Kept
+from branchline.journey.verify import Outcome, StepReport
+
+
+def print_report(report: DemoReport, console: Console) -> None:
+    """Print the whole report."""
+    console.print()
+    console.print(_regression(report))
+    console.print(_agreement(report))
+    console.print()
+    console.print(_outcomes(report))
+    console.print()
+    console.print(_kept(report))
+    console.print()
+    console.print(_seconds(report))
+    for verified in report.verification:
+        console.print()
+        console.print(Text(f"Verification of {verified.train}, offline", "bold"))
+        for step in verified.steps:
+            console.print(_step(step))
+
+
+def _regression(report: DemoReport) -> Table:
+    federated = report.federated
+    table = Table(
+        title=Text(
+            f"Pancreatitis after ERCP: logistic regression over {federated.n} patients of "
+            f"{len(federated.hospitals)} hospitals, {federated.rounds} rounds"
+        ),
+        title_justify="left",
+    )
+    table.add_column("")
+    for heading in ("odds ratio", "coefficient", "pooled", "standard error", "pooled"):
+        table.add_column(heading, justify="right")
+    for ours, theirs in zip(federated.estimates, report.pooled.estimates, strict=True):
+        table.add_row(
+            ours.term.replace("_", " "),
+            f"{ours.odds_ratio:.3f}",
+            f"{ours.coefficient:.10f}",
+            f"{theirs.coefficient:.10f}",
+            f"{ours.standard_error:.10f}",
+            f"{theirs.standard_error:.10f}",
+        )
+    return table
+
+
+def _agreement(report: DemoReport) -> Text:
+    difference = report.largest_relative_difference
+    equal = difference <= TOLERANCE
+    verdict = "equal" if equal else "NOT EQUAL"
+    return Text(
+        f"Federated and pooled are {verdict}: largest relative difference {difference:.1e}, "
+        f"at most {TOLERANCE:.0e} promised",
+        "green" if equal else "bold red",
+    )
+
+
+def _outcomes(report: DemoReport) -> Table:
+    federated = report.federated
+    table = Table(
+        title=Text(
+            f"Outcome by treatment over {federated.table_hospitals} hospitals "
+            f"({federated.table_left_out} left out because of suppressed cells)"
+        ),
+        title_justify="left",
+    )
+    table.add_column("treatment")
+    for heading in ("pancreatitis", "none", "share", "pooled"):
+        table.add_column(heading, justify="right")
+    pooled = _by_arm(report.pooled_table)
+    for arm, (ill, well) in _by_arm(federated.table).items():
+        share = f"{ill / (ill + well):.1%}" if ill + well else "-"
+        table.add_row(arm, str(ill), str(well), share, " / ".join(map(str, pooled[arm])))
+    return table
+
+
+def _by_arm(cells: tuple[Cell, ...]) -> dict[str, tuple[int, int]]:
+    counts = {(cell.rx, cell.outcome): cell.n for cell in cells}
+    return {arm: (counts[arm, "yes"], counts[arm, "no"]) for arm, _ in counts}
+
+
+def _kept(report: DemoReport) -> Table:
+    table = Table(title=Text("What stayed at its hospital"), title_justify="left")
+    for heading in ("hospital", "train", "", "reason given"):
+        table.add_column(heading)
+    titles = {each.name: each.title for each in HOSPITALS}
+
+    def add(kept: Kept, what: str) -> None:
+        table.add_row(titles[kept.hospital], kept.train, what, Text(kept.reason))
+
+    for kept in report.withheld:
+        add(kept, "withheld")
+    for kept in report.suppressed:
+        add(kept, "small cells")
+    return table
+
+
+def _seconds(report: DemoReport) -> Table:
+    table = Table(title=Text("Where the time went"), title_justify="left", show_footer=True)
+    table.add_column("phase", footer="all")
+    total = sum(report.seconds.values())
+    table.add_column("seconds", footer=f"{total:.1f}", justify="right")
+    for phase, seconds in report.seconds.items():
+        table.add_row(phase, f"{seconds:.1f}")
+    return table
+
+
+def _step(step: StepReport) -> Text:
+    marks = {Outcome.PASSED: ("ok", "green"), Outcome.FAILED: ("FAILED", "bold red")}
+    mark, style = marks.get(step.outcome, ("not reached", "yellow"))
+    text = Text.assemble(f"{step.number:3}. {step.says} ", (mark, style))
+    return text.append(f": {step.reason}") if step.reason else text
