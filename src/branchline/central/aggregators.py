@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from branchline.aggregation.aggregator import AggregationFailed, Aggregator, Combination
 from branchline.central.course import Course
-from branchline.central.desk import CENTRAL, Desk
+from branchline.central.desk import Desk
+from branchline.central.rights import CENTRAL
 from branchline.foundation.digest import Bytes, Digest
 from branchline.foundation.errors import BranchlineError, Corrupt
 from branchline.foundation.ids import new_id

@@ -12,9 +12,10 @@ import msgspec
 from aiohttp import web
 
 from branchline.central.course import Course
-from branchline.central.desk import CENTRAL, Desk
+from branchline.central.desk import Desk
 from branchline.central.inbox import Inbox
 from branchline.central.registry import Registry
+from branchline.central.rights import CENTRAL
 from branchline.central.store import Store
 from branchline.foundation.clock import Clock, rfc3339
 from branchline.foundation.digest import Digest, parse_digest

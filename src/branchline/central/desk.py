@@ -15,14 +15,14 @@ from sqlalchemy import Connection
 from branchline.central.course import Course
 from branchline.central.inbox import Inbox
 from branchline.central.journal import Journal
+from branchline.central.receipts import Receipts
+from branchline.central.rights import CENTRAL, check_parcels, check_right, parcels_of
 from branchline.central.store import Store
 from branchline.foundation.clock import Clock, rfc3339
 from branchline.foundation.digest import Bytes, Digest, digest_of
 from branchline.foundation.errors import (
     BranchlineError,
     Conflict,
-    Corrupt,
-    NotAllowed,
     NotFound,
     Unavailable,
 )
@@ -37,9 +37,6 @@ from branchline.ledger.entry import Entry
 from branchline.ledger.log import Log
 
 log = logging.getLogger("branchline.central")
-
-CENTRAL = "central"
-"""The name central has as a party, and as a place for the aggregator."""
 
 
 class AggregatorHost(Protocol):
@@ -65,6 +62,7 @@ class Desk:
         store: What is kept.
         journal: Makes it durable.
         ledger: The log of entries.
+        receipts: Its receipts.
         identity: Central's keys, for the acts of central itself.
         inbox: Who is connected.
         watchers: Who watches which journey.
@@ -76,6 +74,7 @@ class Desk:
         store: Store,
         journal: Journal,
         ledger: Log,
+        receipts: Receipts,
         identity: Identity,
         inbox: Inbox,
         watchers: Inbox,
@@ -91,8 +90,7 @@ class Desk:
         self._courses: dict[str, Course] = {}
         self._alarms: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._integrated = asyncio.Event()
-        self._dirty = asyncio.Event()
+        self.receipts = receipts
         self.aggregators: AggregatorHost | None = None
         self.host_of: Callable[[JourneyRequest], str] = lambda request: CENTRAL
 
@@ -152,7 +150,7 @@ class Desk:
             return Recorded(position=position, entry=entry.id)
 
         recorded = await self._journal.commit(work)
-        self._dirty.set()
+        self.receipts.wanted()
         return recorded
 
     async def begin(self, entry: Entry, act: acts.JourneyRequested, caller: Caller) -> Recorded:
@@ -173,7 +171,7 @@ class Desk:
                 ),
             )
             course.position = recorded.position
-            course.receipt = await self.receipt(recorded.position)
+            course.receipt = await self.receipts.of(recorded.position)
         except BaseException as error:
             self._courses.pop(act.journey, None)
             _fail(answer, error)
@@ -198,8 +196,8 @@ class Desk:
         course = self.course(act.journey)
         if act.id in course.recorded:
             return await self._repeated(course, act.id, entry)
-        _check_right(act, caller, course)
-        _check_parcels(act, parcels or {})
+        check_right(act, caller, course)
+        check_parcels(act, parcels or {})
         if course.spoiled:
             raise Unavailable("The journey is being read anew", advice="Send the act again")
         # Memory runs ahead of the disk, in the same order. If the disk refuses one act, those
@@ -222,7 +220,7 @@ class Desk:
             course.pending -= 1
             self._renew(course)
         answer.set_result(recorded)
-        self._dirty.set()
+        self.receipts.wanted()
         if isinstance(act, acts.CustodyReturned) and self.aggregators is not None:
             self.aggregators.returned(course, act)
         self._do(course)
@@ -247,7 +245,7 @@ class Desk:
             raise Unavailable("The journey is being read anew", advice="Send the act again")
         for digest, data in parcels.items():
             self.store.add_parcel(connection, digest, caller.name, len(data), data)
-        for digest in _parcels_of(act):
+        for digest in parcels_of(act):
             if not self.store.has_parcel(connection, digest, caller.name):
                 raise Conflict(f"The parcel {digest} was not brought before the act that names it")
         position = self.store.append(connection, self._ledger, entry, act, caller.name)
@@ -359,7 +357,7 @@ class Desk:
 
     async def _receive_receipt(self, course: Course) -> None:
         # After a restart a journey that nobody was told of yet has no receipt in memory.
-        course.receipt = await self.receipt(course.position)
+        course.receipt = await self.receipts.of(course.position)
         self._do(course)
 
     def filled(self, notice: Notice) -> Notice:
@@ -418,41 +416,6 @@ class Desk:
             kind = "refused" if isinstance(error, BranchlineError) else "failed"
             log.error("background work %s: %s", kind, error, exc_info=error)
 
-    # Receipts
-
-    async def keep_integrated(self) -> None:
-        """Bring new entries into the tiles and sign checkpoints, for as long as central runs."""
-        while True:
-            await self._dirty.wait()
-            self._dirty.clear()
-            try:
-                await asyncio.to_thread(self._ledger.integrate)
-            except OSError as error:
-                # A full disk: entries are durable in the database, receipts wait.
-                log.error("the ledger cannot be integrated now: %s", error.strerror)
-                await asyncio.sleep(1.0)
-                self._dirty.set()
-                continue
-            self._integrated.set()
-            self._integrated = asyncio.Event()
-
-    async def receipt(self, position: int) -> str:
-        """Return an entry's receipt, waiting until a checkpoint covers it."""
-        for _ in range(1000):
-            event = self._integrated
-            try:
-                return self._ledger.receipt(position).text
-            except Unavailable:
-                self._dirty.set()
-                await asyncio.wait_for(event.wait(), 30)
-        raise Unavailable("The ledger has no checkpoint for this entry yet")
-
-    async def settled(self, positions: list[int]) -> list[str]:
-        """Return receipts of several entries at one checkpoint."""
-        if positions:
-            await self.receipt(max(positions))
-        return [receipt.text for receipt in self._ledger.prove_many(positions)]
-
     async def close(self) -> None:
         """Stop what runs in the background."""
         for alarm in self._alarms.values():
@@ -460,55 +423,6 @@ class Desk:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-_REQUESTER_ACTS = (
-    acts.JourneyCancelled,
-    acts.JourneyDelivered,
-    acts.StopSkipped,
-    acts.StopRetried,
-)
-_HOST_ACTS = (acts.JourneyPrepared, acts.JourneyCombined, acts.JourneyFailed)
-
-
-def _check_right(act: acts.JourneyAct, caller: Caller, course: Course) -> None:
-    if isinstance(act, _REQUESTER_ACTS):
-        if caller.keys.id != course.journey.requester:
-            raise NotAllowed("Only the requester of a journey may do this")
-    elif isinstance(act, _HOST_ACTS):
-        if caller.name != course.host:
-            raise NotAllowed("Only the aggregator's host may do this")
-    elif isinstance(act, acts.StopExpired):
-        if caller.name != CENTRAL:
-            raise NotAllowed("Only central keeps the deadlines")
-    elif isinstance(act, acts.StopAct | acts.CustodyReturned):
-        if caller.name != act.station:
-            raise NotAllowed(
-                f"{caller.name} spoke for {act.station}", advice="A station speaks for itself only"
-            )
-        if act.station not in course.journey.stops:
-            raise NotAllowed(f"{act.station} is not on this journey's route")
-    else:
-        raise NotAllowed("This act does not belong here")
-
-
-def _parcels_of(act: acts.JourneyAct) -> list[Digest]:
-    if isinstance(act, acts.StopReleased | acts.StopForwarded):
-        return [act.parcel]
-    if isinstance(act, acts.JourneyCombined):
-        return [d for d in (act.state, act.result) if d is not None]
-    return []
-
-
-def _check_parcels(act: acts.JourneyAct, parcels: dict[Digest, bytes]) -> None:
-    named = _parcels_of(act)
-    for digest, data in parcels.items():
-        if digest not in named:
-            raise Conflict("A parcel came with an act that does not name it")
-        if len(data) > INLINE:
-            raise Conflict(f"A parcel inside a message has at most {INLINE} bytes")
-        if digest_of(data) != digest:
-            raise Corrupt(f"A parcel's bytes do not have the digest {digest}")
 
 
 def _same(position: int, known: Entry, entry: Entry) -> Recorded:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from branchline.central.course import Course
-from branchline.central.desk import CENTRAL, Desk
+from branchline.central.desk import Desk
+from branchline.central.rights import CENTRAL
 from branchline.central.store import Store
 from branchline.foundation.clock import Clock, parse_time
 from branchline.foundation.digest import Digest, digest_of
@@ -221,7 +222,7 @@ class Registry:
             for act in self._store.acts(study=study.id)
             if act.entry.id in {entry.id for _, entry in self._acts_about(study)}
         ] + self._store.acts(journey=course.journey.id)
-        receipts = await self._desk.settled([act.position for act in stored])
+        receipts = await self._desk.receipts.at_one_checkpoint([act.position for act in stored])
         items = tuple(
             messages.EvidenceItem(
                 entry=act.entry,

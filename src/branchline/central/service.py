@@ -13,10 +13,12 @@ from pathlib import Path
 from branchline import __version__
 from branchline.central.aggregators import Aggregators
 from branchline.central.api import Api
-from branchline.central.desk import CENTRAL, Desk
+from branchline.central.desk import Desk
 from branchline.central.inbox import Inbox
 from branchline.central.journal import Journal
+from branchline.central.receipts import Receipts
 from branchline.central.registry import Registry
+from branchline.central.rights import CENTRAL
 from branchline.central.store import Store
 from branchline.environment.host import describe_host, mounts
 from branchline.foundation.clock import Clock, SystemClock, rfc3339
@@ -123,7 +125,8 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
     store = Store(folder, settings.database)
     ledger = Log(store.engine, FolderFiles(folder / "ledger"), origin, identity)
     journal, inbox, watchers = Journal(store.engine), Inbox(), Inbox()
-    desk = Desk(store, journal, ledger, identity, inbox, watchers, clock)
+    receipts = Receipts(ledger)
+    desk = Desk(store, journal, ledger, receipts, identity, inbox, watchers, clock)
     registry = Registry(desk, store, ledger.vkey, clock)
     aggregators = Aggregators(
         desk,
@@ -152,7 +155,7 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
         return store.caller(key_id)
 
     server = ApiServer(api.routes(), find, clock, refused)
-    integrating = asyncio.create_task(desk.keep_integrated())
+    integrating = asyncio.create_task(receipts.keep_integrated())
     desk.resume()
     runner, port = await listen(server.app, settings.host, settings.port, tls)
     scheme = "https" if tls else "http"

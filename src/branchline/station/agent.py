@@ -21,6 +21,7 @@ from branchline.station.hosting import Hosting
 from branchline.station.house import StationHouse
 from branchline.station.settings import StationHome
 from branchline.station.store import StationStore
+from branchline.station.trust import host_keys
 from branchline.station.visit import Visit
 
 log = logging.getLogger("branchline.station")
@@ -122,7 +123,7 @@ class Agent:
         if visit is None or notice.prepared is None:
             return
         study = own_study(self._house.approval_for(notice))
-        host = self._house.host_keys(study)
+        host = host_keys(study)
         prepared = acts.expect_act(notice.prepared, host, acts.JourneyPrepared)
         sealed = custody.hand_back(notice.custody, host, prepared.custody, self._house.identity)
         act = acts.CustodyReturned(

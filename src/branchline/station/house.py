@@ -21,7 +21,6 @@ from branchline.foundation.durable import make_folder
 from branchline.foundation.encoding import from_base64url
 from branchline.foundation.errors import NotFound
 from branchline.foundation.http.client import ApiClient
-from branchline.foundation.keys import PublicKeys
 from branchline.journey import acts
 from branchline.journey.execution import House, TrainRun
 from branchline.journey.messages import Notice, StudyView
@@ -32,7 +31,7 @@ from branchline.station.settings import StationHome, StationSettings
 from branchline.station.store import Approval, StationStore
 
 if TYPE_CHECKING:
-    from branchline.study.document import StudyDocument
+    pass
 
 
 class StationHouse:
@@ -76,14 +75,6 @@ class StationHouse:
     def now(self) -> str:
         """Return the time as acts carry it."""
         return rfc3339(self.clock.now())
-
-    def host_keys(self, study: StudyDocument) -> PublicKeys:
-        """Return the keys of the place where the study lets the aggregator run."""
-        if study.aggregator == "central":
-            return study.central.keys
-        station = study.station(study.aggregator)
-        assert station is not None, "the study was checked"
-        return station.keys
 
     def approval_for(self, notice: Notice) -> Approval | None:
         """Return this station's approval of the study a notice is about.

@@ -17,18 +17,17 @@ from branchline.foundation.canonical import digest_of_json
 from branchline.foundation.digest import Bytes, Digest, digest_of
 from branchline.foundation.errors import BranchlineError, Corrupt, Unavailable
 from branchline.foundation.ids import new_id
-from branchline.foundation.jws import read_kid
 from branchline.foundation.sealing import seal, unseal
 from branchline.journey import acts
 from branchline.journey.execution import Checked, TrainRun, findings_as_json
-from branchline.journey.machine import REQUESTER
-from branchline.journey.messages import Notice, ParcelRef
+from branchline.journey.messages import Notice
 from branchline.journey.stop import ASKS, Event, Instruction, State, replay, step
 from branchline.sandbox.engine import Failed, FailureReason
 from branchline.station.gates import Admitted, own_study, read_request
 from branchline.station.house import StationHouse
 from branchline.station.outbox import rides_along
 from branchline.station.store import PersonsWord, StoredEvent
+from branchline.station.trust import check_state, recipient
 from branchline.study.document import StudyDocument
 
 log = logging.getLogger("branchline.station")
@@ -324,14 +323,14 @@ class Visit:
 
     async def _depart(self) -> Event:
         number, payload = self._round.number, self._round.payload
-        recipient = self._recipient(self._notice.to)
+        to = recipient(self._study(), self._notice, self._notice.to)
         if len(payload) > LARGE:
-            parcel = await asyncio.to_thread(seal, payload, [recipient])
+            parcel = await asyncio.to_thread(seal, payload, [to])
             digest, content = await asyncio.gather(
                 asyncio.to_thread(digest_of, parcel), asyncio.to_thread(digest_of, payload)
             )
         else:
-            parcel = seal(payload, [recipient])
+            parcel = seal(payload, [to])
             digest, content = digest_of(parcel), digest_of(payload)
         act = acts.StopReleased(
             id=new_id("act"),
@@ -373,7 +372,7 @@ class Visit:
     async def _forward(self, notice: Notice) -> None:
         number, sealed, _ = self._house.store.held(self.journey)
         payload = unseal(sealed, self._house.identity.seal_private)
-        parcel = seal(payload, [self._recipient(notice.to)])
+        parcel = seal(payload, [recipient(self._study(), self._notice, notice.to)])
         digest = digest_of(parcel)
         act = acts.StopForwarded(
             id=new_id("act"),
@@ -468,7 +467,7 @@ class Visit:
         ref = notice.state if notice is not None else None
         if ref is None:
             return None
-        self._check_state(ref)
+        check_state(self._study(), self.journey, self._round.number, ref)
         data: Bytes | None = ref.data
         if data is None:
             data = await self._house.client.get_bytes(f"/v1/parcels/{ref.digest}")
@@ -479,45 +478,6 @@ class Visit:
         if digest_of(data) != ref.digest:
             raise Corrupt("The state's parcel is not the one that was announced")
         return unseal(data, self._house.identity.seal_private)
-
-    def _check_state(self, ref: ParcelRef) -> None:
-        """Believe a state only if whoever the study says made it has signed for it."""
-        study = self._study()
-        if ref.station:
-            station = study.station(ref.station)
-            if station is None:
-                raise Corrupt("A state comes from a station that is not in the study")
-            act = acts.read_act(ref.entry, station.keys)
-            named = getattr(act, "parcel", None)
-        else:
-            act = acts.expect_act(ref.entry, self._house.host_keys(study), acts.JourneyCombined)
-            named = act.state
-            if act.round != self._round.number - 1:
-                raise Corrupt("A state is of another round")
-        if getattr(act, "journey", None) != self.journey or named != ref.digest:
-            raise Corrupt("A state's parcel is not the one its maker signed for")
-
-    def _recipient(self, to: str) -> str:
-        study = self._study()
-        if not to:
-            if self._notice.prepared is None:
-                raise Corrupt("The notice does not name the aggregator's recipient")
-            act = acts.expect_act(
-                self._notice.prepared, self._house.host_keys(study), acts.JourneyPrepared
-            )
-            if act.journey != self.journey:
-                raise Corrupt("The aggregator's recipient is another journey's")
-            return act.recipient
-        if to == REQUESTER:
-            assert self._notice.request is not None, "checked when it was admitted"
-            person = study.person_with(read_kid(self._notice.request.jws))
-            if person is None:
-                raise Corrupt("The requester is nobody of the study")
-            return person.keys.seal
-        station = study.station(to)
-        if station is None:
-            raise Corrupt("The output is to go to a station that is not in the study")
-        return station.keys.seal
 
     def _study(self) -> StudyDocument:
         if self._admitted is not None:

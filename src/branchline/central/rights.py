@@ -1,0 +1,73 @@
+"""Whose act is whose: a pure check of every act of a journey against the one who sends it."""
+
+from __future__ import annotations
+
+from branchline.central.course import Course
+from branchline.foundation.digest import Digest, digest_of
+from branchline.foundation.errors import Conflict, Corrupt, NotAllowed
+from branchline.foundation.http.api import Caller
+from branchline.journey import acts
+from branchline.journey.messages import INLINE
+
+CENTRAL = "central"
+"""The name central has as a party, and as a place for the aggregator."""
+
+_REQUESTER_ACTS = (
+    acts.JourneyCancelled,
+    acts.JourneyDelivered,
+    acts.StopSkipped,
+    acts.StopRetried,
+)
+_HOST_ACTS = (acts.JourneyPrepared, acts.JourneyCombined, acts.JourneyFailed)
+
+
+def check_right(act: acts.JourneyAct, caller: Caller, course: Course) -> None:
+    """Refuse an act by somebody whose act it is not.
+
+    Raises:
+        NotAllowed: The caller may not do this on this journey.
+    """
+    if isinstance(act, _REQUESTER_ACTS):
+        if caller.keys.id != course.journey.requester:
+            raise NotAllowed("Only the requester of a journey may do this")
+    elif isinstance(act, _HOST_ACTS):
+        if caller.name != course.host:
+            raise NotAllowed("Only the aggregator's host may do this")
+    elif isinstance(act, acts.StopExpired):
+        if caller.name != CENTRAL:
+            raise NotAllowed("Only central keeps the deadlines")
+    elif isinstance(act, acts.StopAct | acts.CustodyReturned):
+        if caller.name != act.station:
+            raise NotAllowed(
+                f"{caller.name} spoke for {act.station}", advice="A station speaks for itself only"
+            )
+        if act.station not in course.journey.stops:
+            raise NotAllowed(f"{act.station} is not on this journey's route")
+    else:
+        raise NotAllowed("This act does not belong here")
+
+
+def parcels_of(act: acts.JourneyAct) -> list[Digest]:
+    """Return the parcels an act speaks of, which its actor must have brought."""
+    if isinstance(act, acts.StopReleased | acts.StopForwarded):
+        return [act.parcel]
+    if isinstance(act, acts.JourneyCombined):
+        return [d for d in (act.state, act.result) if d is not None]
+    return []
+
+
+def check_parcels(act: acts.JourneyAct, parcels: dict[Digest, bytes]) -> None:
+    """Refuse parcels that came with an act and are not the ones it speaks of.
+
+    Raises:
+        Conflict: A parcel the act does not name, or too large to ride along.
+        Corrupt: A parcel whose bytes have another digest.
+    """
+    named = parcels_of(act)
+    for digest, data in parcels.items():
+        if digest not in named:
+            raise Conflict("A parcel came with an act that does not name it")
+        if len(data) > INLINE:
+            raise Conflict(f"A parcel inside a message has at most {INLINE} bytes")
+        if digest_of(data) != digest:
+            raise Corrupt(f"A parcel's bytes do not have the digest {digest}")

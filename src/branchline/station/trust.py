@@ -1,0 +1,79 @@
+"""Whom a station believes: states and recipients only from those the study names, by signature."""
+
+from __future__ import annotations
+
+from branchline.foundation.errors import Corrupt
+from branchline.foundation.jws import read_kid
+from branchline.foundation.keys import PublicKeys
+from branchline.journey import acts
+from branchline.journey.machine import REQUESTER
+from branchline.journey.messages import Notice, ParcelRef
+from branchline.study.document import StudyDocument
+
+
+def host_keys(study: StudyDocument) -> PublicKeys:
+    """Return the keys of the place where the study lets the aggregator run."""
+    if study.aggregator == "central":
+        return study.central.keys
+    station = study.station(study.aggregator)
+    assert station is not None, "the study was checked"
+    return station.keys
+
+
+def check_state(study: StudyDocument, journey: str, round_: int, ref: ParcelRef) -> None:
+    """Believe a state only if whoever the study says made it has signed for it.
+
+    Args:
+        study: The study, as the station approved it.
+        journey: The journey under way.
+        round_: The round about to be run.
+        ref: The state's parcel with the act that names it.
+
+    Raises:
+        Corrupt: A stranger's state, another journey's or round's, or another parcel.
+    """
+    if ref.station:
+        station = study.station(ref.station)
+        if station is None:
+            raise Corrupt("A state comes from a station that is not in the study")
+        act = acts.read_act(ref.entry, station.keys)
+        if not isinstance(act, acts.StopReleased | acts.StopForwarded):
+            raise Corrupt("A state's act is no release")
+        named, about = act.parcel, act.journey
+    else:
+        combined = acts.expect_act(ref.entry, host_keys(study), acts.JourneyCombined)
+        if combined.round != round_ - 1 or combined.state is None:
+            raise Corrupt("A state is of another round")
+        named, about = combined.state, combined.journey
+    if about != journey or named != ref.digest:
+        raise Corrupt("A state's parcel is not the one its maker signed for")
+
+
+def recipient(study: StudyDocument, notice: Notice, to: str) -> str:
+    """Return to whom an output is sealed: keys pinned in the study, or signed for by its host.
+
+    Args:
+        study: The study, as the station approved it.
+        notice: The notice with which the train came.
+        to: A station, the requester, or empty for the aggregator.
+
+    Raises:
+        Corrupt: Nobody the study knows.
+    """
+    if not to:
+        if notice.prepared is None:
+            raise Corrupt("The notice does not name the aggregator's recipient")
+        act = acts.expect_act(notice.prepared, host_keys(study), acts.JourneyPrepared)
+        if act.journey != notice.journey:
+            raise Corrupt("The aggregator's recipient is another journey's")
+        return act.recipient
+    if to == REQUESTER:
+        asked_by = "" if notice.request is None else read_kid(notice.request.jws)
+        person = study.person_with(asked_by)
+        if person is None:
+            raise Corrupt("The requester is nobody of the study")
+        return person.keys.seal
+    station = study.station(to)
+    if station is None:
+        raise Corrupt("The output is to go to a station that is not in the study")
+    return station.keys.seal
