@@ -32,7 +32,6 @@ from branchline.sandbox.engine import (
     RoundRequest,
     Session,
 )
-from branchline.sandbox.inside.values import PayloadError, decode_payload, encode_payload
 from branchline.sandbox.limits import Limits
 from branchline.train.bundle import OpenBundle, unpack
 from branchline.train.entry import as_dict
@@ -121,6 +120,9 @@ class TrainRun:
         return await asyncio.to_thread(self._check, outcome.outputs, outcome.logs)
 
     def _check(self, outputs: Bytes, logs: bytes) -> Checked | Failed:
+        # numpy and pyarrow come with the first train, not with an idle station.
+        from branchline.sandbox.inside.values import PayloadError, decode_payload, encode_payload
+
         try:
             payload = decode_payload(outputs, max_bytes=self._house.limits.output_bytes)
         except PayloadError as error:
