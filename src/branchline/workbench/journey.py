@@ -117,14 +117,15 @@ class Journey:
 
 
 def _without_result(status: messages.JourneyStatus) -> Conflict:
-    stations = [f"{s.station}: {s.phase} ({s.reason})" for s in status.stops if s.reason]
-    told = f": {status.reason}" if status.reason else ""
+    told = [status.reason] if status.reason else []
+    told += [f"{s.station} {s.phase}: {s.reason}" for s in status.stops if s.reason]
     if status.phase == Phase.WAITING:
         advice = "Say 'branchline journey skip' or 'branchline journey retry' with the station"
     else:
         advice = "Look at 'branchline journey status'"
     return Conflict(
-        f"The journey {status.journey} is {status.phase} and has no result{told}",
-        advice="; ".join([*stations, advice]),
+        f"The journey {status.journey} is {status.phase} and has no result"
+        + (f" ({'; '.join(told)})" if told else ""),
+        advice=advice,
         detail={"phase": status.phase.value, "reason": status.reason},
     )
