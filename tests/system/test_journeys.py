@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import pytest
@@ -13,7 +13,6 @@ import pytest_asyncio
 from branchline.disclosure.findings import SafeReason
 from branchline.disclosure.policy import ReleasePolicy
 from branchline.disclosure.rules import Thresholds
-from branchline.foundation.ids import new_id
 from branchline.foundation.keys import Identity
 from branchline.journey import acts, messages
 from branchline.journey.machine import ENDED, Phase, StopPhase
@@ -94,7 +93,7 @@ async def test_a_declined_stop_is_retried(world: w.World) -> None:
     assert next(s for s in (await world.status(journey)).stops if s.station == "south").attempt == 2
 
 
-@pytest.mark.parametrize("out", ["north", "south", "west"])
+@pytest.mark.parametrize("out", ["south", "west"])
 async def test_a_skipped_station_is_left_out(world: w.World, out: str) -> None:
     """Past a gap the last state is sealed anew: to the next station, or to the requester."""
     world.withdraw(out)
@@ -143,6 +142,7 @@ async def test_a_cancelled_journey_is_cleared_away_everywhere(world: w.World) ->
     status = await world.ended(journey)
     assert (status.phase, status.reason) == (Phase.CANCELLED, "A mistake")
     await finished(world, journey, 3)
+    # Also where the station was still extracting its data and starting its sandbox.
     for home in world.homes.values():
         assert not list((home.folder / "runs").iterdir())
 
@@ -225,7 +225,7 @@ async def test_a_station_that_is_down_expires(world: w.World) -> None:
 
 
 async def test_a_station_is_told_without_asking(
-    world: w.World, record_property: pytest.RecordProperty
+    world: w.World, record_property: Callable[[str, object], None]
 ) -> None:
     """One connection, opened before, brings the notice: nothing is polled."""
     station = Identity.load_or_create(world.homes["north"].folder / "keys")
@@ -245,19 +245,25 @@ async def test_a_station_is_told_without_asking(
     await world.until(held, lambda s: phases(s)["north"] == StopPhase.RUNNING)
     asked_at = time.perf_counter()
     await world.ask(request)
-    taken = time.perf_counter()
     async with asyncio.timeout(w.PATIENCE):
         seconds = await told - asked_at
     record_property("seconds_until_told", seconds)
-    record_property("seconds_until_recorded", taken - asked_at)
     line.cancel()
     await asyncio.gather(line, return_exceptions=True)
     await world.tell(acts.JourneyCancelled, held)
     assert (await world.ended(request.journey)).phase in ENDED
 
 
+async def test_a_journey_that_names_no_parameters_has_the_defaults_everywhere(
+    world: w.World,
+) -> None:
+    """A default of the train's schema holds for the aggregator as for the stations."""
+    request = await world.request(MEAN)
+    await world.ask(msgspec.structs.replace(request, parameters={}))
+    assert (await world.arrived(request.journey))["rounds"] == 2
+
+
 async def test_every_act_is_recorded_once(world: w.World) -> None:
-    """After all of this, no act stands twice in the ledger, and each has its own place."""
+    """After all of this, no act stands twice in the ledger."""
     ids = [act.id for _, act in world.history()]
-    assert len(ids) == len(set(ids))
-    assert new_id("act") not in ids
+    assert len(ids) == len(set(ids)) > 100

@@ -23,6 +23,7 @@ from branchline.sandbox.engine import Engine, EnvironmentMount
 from branchline.sandbox.limits import Limits
 from branchline.study.document import StudyDocument
 from branchline.train.bundle import open_bundle
+from branchline.train.parameters import check_parameters
 
 Study = Callable[[Digest], StudyDocument]
 """Gives a revision of a study."""
@@ -114,7 +115,7 @@ class Aggregators:
             self._engine,
             self._mount,
             opened,
-            request.parameters,
+            check_parameters(opened.manifest.parameters, request.parameters),
             key,
             self._folder / request.journey,
             self._limits,

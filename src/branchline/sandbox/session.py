@@ -102,13 +102,16 @@ class SandboxSession:
         if self._wall is not None:
             return
         self._wall = time.monotonic() - self._begun
-        await self._parts.process.end()
-        self._parts.channel.close()
-        self._parts.logs.close()
-        if self._parts.group is not None:
-            self._count()
-            group, self._parts.group = self._parts.group, None
-            await asyncio.to_thread(group.remove)
+        try:
+            await self._parts.process.end()
+        finally:
+            # Also when the one who closes is cancelled halfway.
+            self._parts.channel.close()
+            self._parts.logs.close()
+            if self._parts.group is not None:
+                self._count()
+                group, self._parts.group = self._parts.group, None
+                await asyncio.to_thread(group.remove)
 
     async def _round(self, request: RoundRequest) -> RoundOutcome:
         if self._reason is not None or self._wall is not None:

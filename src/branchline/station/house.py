@@ -118,9 +118,24 @@ class StationHouse:
         folder = self._runs / name
         shutil.rmtree(folder, ignore_errors=True)
         make_folder(folder)
-        extraction = await asyncio.to_thread(
-            extract, admitted.dataset, admitted.opened.manifest.needs, folder / "data"
+        try:
+            return await self._start_run(admitted, folder)
+        except BaseException:
+            # Ended halfway: what was extracted must not outlive it.
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    async def _start_run(self, admitted: Admitted, folder: Path) -> TrainRun:
+        needs = admitted.opened.manifest.needs
+        extracting = asyncio.ensure_future(
+            asyncio.to_thread(extract, admitted.dataset, needs, folder / "data")
         )
+        try:
+            extraction = await asyncio.shield(extracting)
+        except asyncio.CancelledError:
+            # A thread cannot be cancelled: it is waited for, so that nothing is written later.
+            await asyncio.wait({extracting})
+            raise
         house = House(
             engine=self.engine,
             mount=mounts(self.host),
