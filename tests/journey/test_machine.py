@@ -32,6 +32,7 @@ JOURNEY_ACTS: tuple[type[acts.JourneyAct], ...] = (
 STOP_ACTS: tuple[type[acts.StopAct], ...] = (
     acts.StopAccepted,
     acts.StopDeclined,
+    acts.StopStarted,
     acts.StopHeld,
     acts.StopReleased,
     acts.StopForwarded,
@@ -144,6 +145,7 @@ ALLOWED_STOP: dict[StopPhase, dict[type[acts.StopAct], StopPhase]] = {
         acts.StopExpired: S.EXPIRED,
     },
     S.RUNNING: {
+        acts.StopStarted: S.RUNNING,
         acts.StopHeld: S.HELD,
         acts.StopReleased: S.RELEASED,
         acts.StopWithheld: S.WITHHELD,
