@@ -196,6 +196,16 @@ class StopDeclined(StopAct, frozen=True, tag="stop.declined"):
     reason: str
 
 
+class StopStarted(StopAct, frozen=True, tag="stop.started"):
+    """A station has bound the data and started the sandbox; after a crash it starts again.
+
+    Args:
+        record: Digest of the engine's name and of every limit and layer it really enforces.
+    """
+
+    record: WireDigest
+
+
 class StopHeld(StopAct, frozen=True, tag="stop.held"):
     """An output waits for a person at the station."""
 
@@ -287,6 +297,7 @@ AnyAct: Any = (
     | JourneyDelivered
     | StopAccepted
     | StopDeclined
+    | StopStarted
     | StopHeld
     | StopReleased
     | StopForwarded

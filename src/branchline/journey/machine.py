@@ -71,6 +71,7 @@ STOPS: Mapping[tuple[StopPhase, type[acts.StopAct]], StopPhase] = {
     (S.TOLD, acts.StopAccepted): S.RUNNING,
     (S.TOLD, acts.StopDeclined): S.DECLINED,
     (S.TOLD, acts.StopExpired): S.EXPIRED,
+    (S.RUNNING, acts.StopStarted): S.RUNNING,
     (S.RUNNING, acts.StopHeld): S.HELD,
     (S.RUNNING, acts.StopReleased): S.RELEASED,
     (S.RUNNING, acts.StopWithheld): S.WITHHELD,

@@ -268,6 +268,14 @@ class Visit:
             self._bundle = await self._house.client.get_bytes(f"/v1/trains/{self._train}")
             self._admitted = await self._house.admit(self._notice, self._bundle)
         self._run = await self._house.bind(self._admitted, f"{self.journey}-{self.attempt}")
+        act = acts.StopStarted(
+            id=new_id("act"),
+            at=self._now(),
+            journey=self.journey,
+            station=self._name,
+            record=self._run.enforced,
+        )
+        await self._do(act, [])
 
     async def _run_round(self) -> Event:
         if self._run is None:
