@@ -23,12 +23,32 @@ def canonical_json(value: Any) -> bytes:
         value: Plain JSON values, or msgspec structs and dataclasses of such.
 
     Raises:
-        Refused: The value has no canonical form (NaN, an integer beyond 2^53, a foreign type).
+        Refused: The value has no canonical form (NaN, an integer that no double spells, a foreign
+            type).
     """
     try:
-        return rfc8785.dumps(msgspec.to_builtins(value))
+        plain = msgspec.to_builtins(value)
+        try:
+            return rfc8785.dumps(plain)
+        except rfc8785.IntegerDomainError:
+            return rfc8785.dumps(_as_doubles(plain))
     except (rfc8785.CanonicalizationError, TypeError) as error:
         raise Refused(f"A value cannot be written as canonical JSON: {error}") from error
+
+
+def _as_doubles(value: Any) -> Any:
+    """Turn large integers into the doubles they were, before somebody wrote and read them.
+
+    RFC 8785 §3.2.2.3 spells 1e20 as 100000000000000000000, which Python reads as an integer.
+    """
+    if isinstance(value, dict):
+        return {key: _as_doubles(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_doubles(item) for item in value]
+    large = isinstance(value, int) and not -(2**53) < value < 2**53
+    if large and abs(value) < 10**21 and rfc8785.dumps(float(value)) == str(value).encode():
+        return float(value)
+    return value
 
 
 def digest_of_json(value: Any) -> Digest:

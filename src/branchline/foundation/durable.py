@@ -25,16 +25,17 @@ def write_durably(path: Path, data: Bytes, mode: int = 0o644) -> None:
     A crash before the rename leaves a stray ``.name.xxxx.tmp`` beside it, which is never read.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        _write_all(descriptor, data)
-        os.fsync(descriptor)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            _write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)
     except BaseException:
-        os.close(descriptor)
         temporary.unlink(missing_ok=True)
         raise
-    os.close(descriptor)
-    os.replace(temporary, path)
     sync_folder(path.parent)
 
 

@@ -74,7 +74,11 @@ def unseal(data: Bytes, private: X25519PrivateKey) -> bytearray:
 def _stanza(recipient: X25519PublicKey, file_key: bytes) -> bytes:
     ephemeral = X25519PrivateKey.generate()
     share = ephemeral.public_key().public_bytes_raw()
-    key = _wrap_key(ephemeral.exchange(recipient), share, recipient.public_bytes_raw())
+    try:
+        secret = ephemeral.exchange(recipient)
+    except ValueError as error:  # a point of small order: everybody would know the secret
+        raise Corrupt("A recipient's key is not one that can be sealed to") from error
+    key = _wrap_key(secret, share, recipient.public_bytes_raw())
     body = ChaCha20Poly1305(key).encrypt(bytes(12), file_key, None)
     return b"-> X25519 " + _b64(share) + b"\n" + _b64(body) + b"\n"
 
