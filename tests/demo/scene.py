@@ -8,6 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 import branchline.demo as room
 from branchline.demo.data import TABLE, load_trial, patients_of
 from branchline.demo.pooled import Estimate
@@ -47,15 +49,17 @@ def travelled(payload: dict[str, Any]) -> dict[str, Any]:
     return decode_payload(encode_payload(payload), max_bytes=LIMIT)
 
 
+def arrow_table(hospital: str) -> pa.Table:
+    """Return a hospital's patients as the sandbox hands them over."""
+    return pa.Table.from_pandas(patients_of(trial(), [hospital]), preserve_index=False)
+
+
 def outputs(
     train: str, hospitals: list[str], state: dict[str, Any] | None = None
 ) -> list[dict[str, Any]]:
     """Run a train's station function at some hospitals, without any checks."""
     station = load(train).station
-    return [
-        travelled(station({TABLE: patients_of(trial(), [hospital])}, state, {}))
-        for hospital in hospitals
-    ]
+    return [travelled(station({TABLE: arrow_table(hospital)}, state, {})) for hospital in hospitals]
 
 
 def fit(hospitals: list[str], **parameters: float) -> dict[str, Any]:

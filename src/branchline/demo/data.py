@@ -39,6 +39,10 @@ HOSPITALS = (
     Hospital("kentucky", "3_UK", "University of Kentucky"),
     Hospital("case-western", "4_Case", "Case Western Reserve University"),
 )
+SMALLEST = "case-western"
+"""Its three patients are fewer than any output may rest on: nothing of them may leave."""
+MIN_GROUP = 10
+"""What the study and every hospital demand."""
 
 
 def load_trial() -> pd.DataFrame:

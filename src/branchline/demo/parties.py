@@ -7,7 +7,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from branchline.demo.data import DATASET, HOSPITALS, SCHEMA, TABLE, Hospital, write_source
+from branchline.demo.data import (
+    DATASET,
+    HOSPITALS,
+    MIN_GROUP,
+    SCHEMA,
+    TABLE,
+    Hospital,
+    write_source,
+)
 from branchline.demo.programs import BRANCHLINE, Programs
 from branchline.demo.progress import Progress
 from branchline.foundation.clock import SystemClock
@@ -30,7 +38,7 @@ valid_from = {start:%Y-%m-%dT%H:%M:%SZ}
 valid_until = {end:%Y-%m-%dT%H:%M:%SZ}
 proposer = "{researcher}"
 approver = "{officer}"
-minimum_group = 10
+minimum_group = {minimum}
 minimum_stations = 2
 
 [ethics_vote]
@@ -100,7 +108,15 @@ class Parties:
             f"{name}-dataset",
             *("station", "dataset", "add", DATASET, "--home", home),
             *("--source", f"{TABLE}={source}", "--schema", str(SCHEMA)),
-            *("--use-terms", "HMB", "--use-terms", "IRB", "--confidentiality", "confidential", "--yes"),
+            *(
+                "--use-terms",
+                "HMB",
+                "--use-terms",
+                "IRB",
+                "--confidentiality",
+                "confidential",
+                "--yes",
+            ),
         )
         self._progress.station(name, "starting")
         await self._programs.serve(
@@ -117,6 +133,7 @@ class Parties:
             end=now + timedelta(days=365),
             researcher=RESEARCHER,
             officer=OFFICER,
+            minimum=MIN_GROUP,
         )
         draft += "".join(_STATION.format(name=each.name, dataset=DATASET) for each in HOSPITALS)
         proposed = researcher.propose_study(draft)

@@ -75,7 +75,7 @@ def pooled_fit(trial: pd.DataFrame, hospitals: Iterable[str]) -> Pooled:
         {
             "intercept": 1.0,
             "indomethacin": patients["rx"] == "indomethacin",
-            "age_per_10_years": (patients["age"] - 45) / 10,
+            "age_10_years": (patients["age"] - 45) / 10,
             "female": patients["gender"] == "female",
             "sod": patients["sod"] == "yes",
             "pep": patients["pep"] == "yes",
@@ -100,9 +100,11 @@ def largest_difference(federated: Iterable[Estimate], pooled: Iterable[Estimate]
     ours, theirs = _by_term(federated), _by_term(pooled)
     if ours.keys() != theirs.keys() or not ours:
         raise ValueError("federated and pooled estimates are of different terms")
-    return max(
+    differences = [
         abs(a - b) / abs(b) for term in ours for a, b in zip(ours[term], theirs[term], strict=True)
-    )
+    ]
+    # max() would overlook what is no number.
+    return math.nan if any(map(math.isnan, differences)) else max(differences)
 
 
 def _by_term(estimates: Iterable[Estimate]) -> Mapping[str, tuple[float, float]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from branchline.demo.data import HOSPITALS
 from branchline.demo.pooled import TOLERANCE, Cell
-from branchline.demo.report import DemoReport, Kept
+from branchline.demo.report import DemoReport
 from branchline.journey.verify import Outcome, StepReport
 
 
@@ -32,24 +32,23 @@ def print_report(report: DemoReport, console: Console) -> None:
 
 def _regression(report: DemoReport) -> Table:
     federated = report.federated
-    table = Table(
-        title=Text(
+    table = _table(
+        Text(
             f"Pancreatitis after ERCP: logistic regression over {federated.n} patients of "
             f"{len(federated.hospitals)} hospitals, {federated.rounds} rounds"
         ),
-        title_justify="left",
     )
     table.add_column("")
-    for heading in ("odds ratio", "coefficient", "pooled", "standard error", "pooled"):
+    for heading in ("odds ratio", "coefficient", "pooled", "std. error", "pooled"):
         table.add_column(heading, justify="right")
     for ours, theirs in zip(federated.estimates, report.pooled.estimates, strict=True):
         table.add_row(
             ours.term.replace("_", " "),
             f"{ours.odds_ratio:.3f}",
-            f"{ours.coefficient:.10f}",
-            f"{theirs.coefficient:.10f}",
-            f"{ours.standard_error:.10f}",
-            f"{theirs.standard_error:.10f}",
+            f"{ours.coefficient:.6f}",
+            f"{theirs.coefficient:.6f}",
+            f"{ours.standard_error:.6f}",
+            f"{theirs.standard_error:.6f}",
         )
     return table
 
@@ -67,12 +66,11 @@ def _agreement(report: DemoReport) -> Text:
 
 def _outcomes(report: DemoReport) -> Table:
     federated = report.federated
-    table = Table(
-        title=Text(
+    table = _table(
+        Text(
             f"Outcome by treatment over {federated.table_hospitals} hospitals "
             f"({federated.table_left_out} left out because of suppressed cells)"
         ),
-        title_justify="left",
     )
     table.add_column("treatment")
     for heading in ("pancreatitis", "none", "share", "pooled"):
@@ -90,23 +88,18 @@ def _by_arm(cells: tuple[Cell, ...]) -> dict[str, tuple[int, int]]:
 
 
 def _kept(report: DemoReport) -> Table:
-    table = Table(title=Text("What stayed at its hospital"), title_justify="left")
+    table = _table(Text("What stayed at its hospital"))
     for heading in ("hospital", "train", "", "reason given"):
         table.add_column(heading)
-    titles = {each.name: each.title for each in HOSPITALS}
-
-    def add(kept: Kept, what: str) -> None:
-        table.add_row(titles[kept.hospital], kept.train, what, Text(kept.reason))
-
-    for kept in report.withheld:
-        add(kept, "withheld")
-    for kept in report.suppressed:
-        add(kept, "small cells")
+    kinds = [("withheld", kept) for kept in report.withheld]
+    kinds += [("in part", kept) for kept in report.suppressed]
+    for what, kept in kinds:
+        table.add_row(kept.hospital, kept.train, what, Text(kept.reason))
     return table
 
 
 def _seconds(report: DemoReport) -> Table:
-    table = Table(title=Text("Where the time went"), title_justify="left", show_footer=True)
+    table = _table(Text("Where the time went"), footer=True)
     table.add_column("phase", footer="all")
     total = sum(report.seconds.values())
     table.add_column("seconds", footer=f"{total:.1f}", justify="right")
@@ -120,3 +113,9 @@ def _step(step: StepReport) -> Text:
     mark, style = marks.get(step.outcome, ("not reached", "yellow"))
     text = Text.assemble(f"{step.number:3}. {step.says} ", (mark, style))
     return text.append(f": {step.reason}") if step.reason else text
+
+
+def _table(title: Text, *, footer: bool = False) -> Table:
+    # Without frames, so that it can be copied.
+    title.stylize("bold")
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_footer=footer)

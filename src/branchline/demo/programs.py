@@ -98,7 +98,7 @@ class Program:
 
 
 class Programs:
-    """All programs of one demo. Use it as a context: at its end none is left.
+    """All programs of one demo; after ``close`` none is left.
 
     Args:
         logs: Folder for what they print.
@@ -108,16 +108,14 @@ class Programs:
     def __init__(self, logs: Path, environment: Mapping[str, str] | None = None) -> None:
         self._logs = make_folder(logs)
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
+        # Some thirty short processes: each would compile this package anew.
+        self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self._running: list[Program] = []
         self._guards: list[asyncio.Task[None]] = []
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def __aenter__(self) -> Programs:
-        """Begin with none."""
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """End those that run, all at the same time."""
+    async def close(self) -> None:
+        """End those that run, all at the same time; closing twice is harmless."""
         for guard in self._guards:
             guard.cancel()
         await asyncio.gather(*(program.end() for program in self._running))

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from branchline.demo.data import SMALLEST
 from branchline.demo.pooled import TOLERANCE, Cell, Estimate, Pooled, largest_difference
 from branchline.foundation.errors import BranchlineError
 from branchline.journey.verify import Outcome, StepReport
@@ -127,7 +128,15 @@ class DemoReport(msgspec.Struct, frozen=True):
             yield f"the regression rests on {self.federated.n} patients; expected {self.pooled.n}"
         if self.federated.table != self.pooled_table:
             yield "the outcome table is not the pooled one"
+        yield from self._not_withheld()
         for verified in self.verification:
             for step in verified.steps:
                 if step.outcome is not Outcome.PASSED:
                     yield f"{verified.train}: step {step.number} is {step.outcome}: {step.reason}"
+
+    def _not_withheld(self) -> Iterator[str]:
+        for verified in self.verification:
+            hospitals = [kept.hospital for kept in self.withheld if kept.train == verified.train]
+            if hospitals != [SMALLEST]:
+                names = ", ".join(hospitals) or "none"
+                yield f"{verified.train}: withheld at {names}; expected at {SMALLEST} alone"

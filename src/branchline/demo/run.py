@@ -12,15 +12,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from rich.console import Console
 
-from branchline.demo.data import HOSPITALS, load_trial
+from branchline.demo.data import HOSPITALS, MIN_GROUP, load_trial
 from branchline.demo.parties import OFFICER, RESEARCHER, STUDY, Parties
 from branchline.demo.pooled import Cell, Estimate, Pooled, pooled_fit, pooled_table, whole_tables
 from branchline.demo.printed import print_report
 from branchline.demo.programs import Programs
 from branchline.demo.progress import Progress
 from branchline.demo.report import DemoReport, Federated, Kept, Verified
+from branchline.disclosure.findings import SafeReason
 from branchline.foundation.clock import SystemClock
 from branchline.foundation.durable import make_folder
 from branchline.foundation.errors import Refused
@@ -42,7 +44,6 @@ TRAINS = {
 }
 """The two trains: name and folder."""
 
-_MIN_GROUP = 10
 _QUORUM = 2
 
 
@@ -59,15 +60,18 @@ def demo(*, keep: Path | None = None, as_json: bool = False) -> DemoReport:
         Refused: ``keep`` is not empty.
     """
     with _folder(keep) as folder, Progress(Console(stderr=True), tuple(TRAINS)) as progress:
-        report = asyncio.run(_run(folder, progress))
+        try:
+            report = asyncio.run(_run(folder, progress))
+        except asyncio.CancelledError:  # SIGTERM means the same as Ctrl-C
+            raise KeyboardInterrupt from None
     if as_json:
         report.require()  # first: an error is one object, too, and carries the report
         print(json.dumps(report.as_json(), indent=2))
         return report
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     print_report(report, console)
     if keep is not None:
-        console.print(f"\nEverybody's folders are in {keep}", soft_wrap=True)
+        console.print(f"\nEverybody's folders are in {keep}")
     report.require()
     return report
 
@@ -85,12 +89,16 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 async def _run(folder: Path, progress: Progress) -> DemoReport:
     task = asyncio.current_task()
-    assert task is not None
-    ends = threading.current_thread() is threading.main_thread()
-    if ends:  # as Ctrl-C does: leave through every context, so that no program is left behind
+    assert task is not None, "asyncio.run made it"
+    if threading.current_thread() is threading.main_thread():  # elsewhere there are no signals
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    async with Programs(folder / "logs") as programs:
-        return await programs.during(_Demo(folder, programs, progress).run())
+    programs = Programs(folder / "logs")
+    try:
+        report = await programs.during(_Demo(folder, programs, progress).run())
+    finally:
+        with progress.phase("end of all programs"):
+            await programs.close()
+    return msgspec.structs.replace(report, seconds=progress.seconds)
 
 
 class _Demo:
@@ -114,8 +122,9 @@ class _Demo:
             with self._progress.phase("comparison with the pooled analysis"):
                 pooled = await pooling
             with self._progress.phase("verification, offline"):
+                key = researcher.home.central().log_vkey
                 verification = tuple(
-                    Verified(name, verify_result(result.folder).steps)
+                    Verified(name, verify_result(result.folder, log_vkey=key).steps)
                     for name, result in results.items()
                 )
             return self._report(trial, journeys, results, pooled, verification)
@@ -168,7 +177,7 @@ class _Demo:
     ) -> DemoReport:
         states = {name: journey.status() for name, journey in journeys.items()}
         released = _released(states[MODEL_TRAIN])
-        whole = whole_tables(trial, _released(states[TABLE_TRAIN]), _MIN_GROUP)
+        whole = whole_tables(trial, _released(states[TABLE_TRAIN]), MIN_GROUP)
         return DemoReport(
             federated=_federated(results[TABLE_TRAIN], results[MODEL_TRAIN], released),
             pooled=pooled,
@@ -179,13 +188,13 @@ class _Demo:
             suppressed=tuple(
                 kept for name, each in journeys.items() for kept in _suppressed(name, each)
             ),
-            seconds=self._progress.seconds,
+            seconds={},
             verification=verification,
         )
 
 
 def _is_large(trial: pd.DataFrame, hospital: str) -> bool:
-    return int((trial["hospital"] == hospital).sum()) >= _MIN_GROUP
+    return int((trial["hospital"] == hospital).sum()) >= MIN_GROUP
 
 
 def _federated(table: Result, model: Result, hospitals: tuple[str, ...]) -> Federated:
@@ -219,4 +228,4 @@ def _suppressed(train: str, journey: Journey) -> Iterator[Kept]:
         act = acts.read_act(item.entry, item.keys)
         if isinstance(act, acts.StopReleased) and act.suppressed:
             outputs = ", ".join(act.suppressed)
-            yield Kept(train, act.station, f"Small cells were left out of: {outputs}")
+            yield Kept(train, act.station, f"{SafeReason.SUPPRESSED}: {outputs}")

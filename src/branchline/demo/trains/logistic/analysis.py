@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-TERMS = ["intercept", "indomethacin", "age_per_10_years", "female", "sod", "pep", "difcan"]
+TERMS = ["intercept", "indomethacin", "age_10_years", "female", "sod", "pep", "difcan"]
 
 
 def station(
     data: dict[str, Any], state: dict[str, Any] | None, parameters: dict[str, Any]
 ) -> dict[str, Any]:
     """Give the log-likelihood and its derivatives at the present coefficients."""
-    patients = data["patients"]
+    patients = {name: np.array(data["patients"][name]) for name in data["patients"].column_names}
     x = design(patients)
-    y = (patients["outcome"] == "yes").to_numpy(float)
+    y = (patients["outcome"] == "yes").astype(float)
     linear = x @ (np.zeros(len(TERMS)) if state is None else state["coefficients"])
     chance = 1 / (1 + np.exp(-linear))
     information = x.T @ (x * (chance * (1 - chance))[:, None])
@@ -56,10 +56,10 @@ def combine(
     }
 
 
-def design(patients: Any) -> Any:
+def design(patients: dict[str, Any]) -> Any:
     """Return one row per patient and one column per term."""
     terms = [
-        np.ones(len(patients)),
+        np.ones(len(patients["age"])),
         patients["rx"] == "indomethacin",
         (patients["age"] - 45) / 10,
         patients["gender"] == "female",

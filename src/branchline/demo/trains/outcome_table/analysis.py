@@ -10,7 +10,7 @@ CELLS = list(product(["placebo", "indomethacin"], ["no", "yes"]))
 def station(data: dict[str, Any], state: None, parameters: dict[str, Any]) -> dict[str, Any]:
     """Count patients by treatment and outcome; small cells leave the hospital as null."""
     patients = data["patients"]
-    counts = Counter(zip(patients["rx"], patients["outcome"], strict=True))
+    counts = Counter(zip(*(patients[name].to_pylist() for name in ("rx", "outcome")), strict=True))
     return {"table": table([counts[cell] for cell in CELLS])}
 
 
