@@ -97,6 +97,7 @@ def example(tell: Teller, kind: type[acts.JourneyAct], round_: int = 1) -> world
         acts.JourneyDelivered: lambda: tell("ada", kind, content=world.CONTENT),
         acts.StopAccepted: lambda: accepted(tell, "north"),
         acts.StopDeclined: lambda: tell("north", kind, by="steward", reason="no"),
+        acts.StopStarted: lambda: tell("north", kind, record=parcel("record")),
         acts.StopReleased: lambda: released(tell, "north", round_),
         acts.StopForwarded: lambda: tell(
             "north", kind, round=round_, parcel=parcel("anew"), content=parcel("north", "content")

@@ -183,7 +183,7 @@ class Registry:
         if not self._store.has_train(request.train):
             raise NotFound(
                 f"The train {request.train} was not brought here",
-                advice="Send it with 'branchline train pack --send'",
+                advice="Send it with 'branchline train send'",
             )
         signer = read_kid(request.author)
         person = study.person_with(signer)

@@ -21,12 +21,15 @@ class Context:
         index: The bound records, for recognising copies; build it once per stop.
         thresholds: The station's demands, already joined with the study's.
         released_values_so_far: Free numbers released earlier on this journey.
+        carried: A state came in that other stations' records stand behind (a sequential route), so
+            that counts are not bounded by the records bound here.
     """
 
     rows: Mapping[str, int]
     index: RowIndex
     thresholds: Thresholds = field(default_factory=Thresholds)
     released_values_so_far: int = 0
+    carried: bool = False
 
     @property
     def fewest(self) -> int | None:
@@ -35,8 +38,8 @@ class Context:
 
     @property
     def most(self) -> int | None:
-        """Records of the largest bound table; None if no table is bound."""
-        return max(self.rows.values(), default=None)
+        """Records that counts can be about at most; None if that is not known here."""
+        return None if self.carried else max(self.rows.values(), default=None)
 
     def is_row_dimension(self, length: int) -> bool:
         """Tell whether an output of this length could have one entry per record."""

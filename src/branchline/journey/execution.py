@@ -111,6 +111,9 @@ class TrainRun:
     async def run(self, round_: int, state: Bytes | None) -> Checked | Failed:
         """Run one round and check what came out."""
         assert self._session is not None, "started first"
+        sequential = self._opened.manifest.route.kind == "sequential"
+        carried = sequential and state is not None
+        self._context = dataclasses.replace(self._context, carried=carried)
         outcome = await self._session.run(RoundRequest(round_, self._parameters, state))
         if isinstance(outcome, Failed):
             return outcome

@@ -92,9 +92,17 @@ class StationHome:
             ) from error
 
     def write_settings(self, settings: StationSettings) -> None:
-        """Write ``station.toml`` durably."""
-        plain = _without_none(msgspec.to_builtins(settings))
+        """Write ``station.toml`` durably, defaults spelled out for whoever edits it."""
+        plain = _without_none(_spelled_out(settings))
         write_durably(self.folder / FILE, msgspec.toml.encode(plain), mode=0o600)
+
+
+def _spelled_out(value: object) -> object:
+    if isinstance(value, msgspec.Struct):
+        return {name: _spelled_out(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, frozenset | tuple):
+        return sorted(value) if isinstance(value, frozenset) else list(value)
+    return value
 
 
 def _without_none(value: object) -> object:
