@@ -1,0 +1,65 @@
+"""The app that Flower runs: federated averaging of a model that no one trains.
+
+Its server side writes the seconds of every round. It is copied into a Flower project and imports
+nothing of ours.
+"""
+
+# ruff: noqa: D103
+# mypy: ignore-errors
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import ServerApp
+from flwr.serverapp.strategy import FedAvg
+
+client = ClientApp()
+server = ServerApp()
+
+
+@client.train()
+def train(message, context):
+    model = message.content["arrays"].to_numpy_ndarrays()[0]
+    # Distinct at every node, as trained models are.
+    step = np.float32(context.node_config["partition-id"] + 1)
+    model = model + step * np.arange(model.size, dtype=np.float32)
+    metrics = MetricRecord({"num-examples": 100})
+    content = RecordDict({"arrays": ArrayRecord([model]), "metrics": metrics})
+    return Message(content=content, reply_to=message)
+
+
+class Timed(FedAvg):
+    """Takes the time from handing a round's messages over until their average is there."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.seconds, self.begun = [], 0.0
+
+    def configure_train(self, *args):
+        self.begun = time.perf_counter()
+        return super().configure_train(*args)
+
+    def aggregate_train(self, server_round, replies):
+        replies = list(replies)
+        assert len(replies) == 3, "every node must answer"
+        assert not any(reply.has_error() for reply in replies), "no node may fail"
+        answer = super().aggregate_train(server_round, replies)
+        self.seconds.append(time.perf_counter() - self.begun)
+        return answer
+
+
+@server.main()
+def main(grid, context):
+    settings = context.run_config
+    strategy = Timed(
+        fraction_train=1.0, fraction_evaluate=0.0, min_train_nodes=3, min_available_nodes=3
+    )
+    model = ArrayRecord([np.zeros(settings["size"], np.float32)])
+    strategy.start(grid, model, num_rounds=settings["num-server-rounds"])
+    out = Path(settings["out"])
+    out.with_suffix(".part").write_text(json.dumps(strategy.seconds))
+    out.with_suffix(".part").rename(out)
