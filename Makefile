@@ -3,6 +3,8 @@
 .PHONY: help demo test check lint bench bench-round soak setup format lock
 
 BIN := .venv/bin
+# Without compiled modules every command would compile the whole package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

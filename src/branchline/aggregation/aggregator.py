@@ -11,9 +11,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from branchline.foundation.digest import Bytes, Digest, digest_of
+from branchline.foundation.digest import Bytes
 from branchline.foundation.errors import BranchlineError
-from branchline.foundation.sealing import seal, unseal
+from branchline.foundation.sealing import Sealed, seal_named, unseal
 from branchline.journey.custody import recipient_of
 from branchline.sandbox.engine import (
     Engine,
@@ -44,12 +44,17 @@ class Combination:
     Args:
         state: The next state, sealed to the stations and to the aggregator itself; None at the end.
         result: The result, sealed to the requester; None to go on.
-        content: Digest of the payload inside.
     """
 
-    state: Bytes | None
-    result: Bytes | None
-    content: Digest
+    state: Sealed | None
+    result: Sealed | None
+
+    @property
+    def parcel(self) -> Sealed:
+        """The one of the two that there is."""
+        parcel = self.state or self.result
+        assert parcel is not None, "a combined round has one or the other"
+        return parcel
 
 
 class Aggregator:
@@ -126,8 +131,7 @@ class Aggregator:
                 detail={"reason": outcome.reason.value},
             )
         if outcome.result is not None:
-            result, content = await _sealed(outcome.result, [requester])
-            return Combination(None, result, content)
+            return Combination(None, await _sealed(outcome.result, [requester]))
         if outcome.state is None:
             raise AggregationFailed(
                 "The train's aggregator gave neither a state nor a result",
@@ -135,8 +139,7 @@ class Aggregator:
                 detail={"reason": "bad-output"},
             )
         self._state = (round_, outcome.state)
-        parcel, content = await _sealed(outcome.state, [*stations, self.recipient])
-        return Combination(parcel, None, content)
+        return Combination(await _sealed(outcome.state, [*stations, self.recipient]), None)
 
     async def close(self) -> None:
         """End the sandbox and remove the code."""
@@ -166,9 +169,7 @@ class Aggregator:
         return None if parcel is None else await self._open(parcel)
 
 
-async def _sealed(payload: Bytes, recipients: Sequence[str]) -> tuple[Bytes, Digest]:
+async def _sealed(payload: Bytes, recipients: Sequence[str]) -> Sealed:
     if len(payload) <= SMALL:
-        return seal(payload, recipients), digest_of(payload)
-    return await asyncio.gather(
-        asyncio.to_thread(seal, payload, recipients), asyncio.to_thread(digest_of, payload)
-    )
+        return seal_named(payload, recipients)
+    return await asyncio.to_thread(seal_named, payload, recipients)

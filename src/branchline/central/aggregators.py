@@ -184,14 +184,14 @@ class Aggregators:
         small = self._desk.store.small_parcel(digest)
         if small is not None:
             return small
-        return await asyncio.to_thread(self._desk.store.blobs.get, digest)
+        # Its digest was checked when it came in; opening it notices any change since.
+        return self._desk.store.blobs.mapped(digest)
 
     async def _record(
         self, course: Course, round_: int, inputs: dict[str, Digest], done: Combination
     ) -> None:
-        data = done.state if done.result is None else done.result
-        assert data is not None
-        digest, small = await self._desk.keep_parcel(data)
+        digest = done.parcel.digest
+        small = await self._desk.keep_parcel(done.parcel)
         act = acts.JourneyCombined(
             id=new_id("act"),
             at=self._desk.now(),
@@ -200,7 +200,7 @@ class Aggregators:
             inputs=inputs,
             state=None if done.result is not None else digest,
             result=digest if done.result is not None else None,
-            content=done.content,
+            content=done.parcel.content,
         )
         await self._desk.own(act, small)
 

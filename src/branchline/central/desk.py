@@ -19,7 +19,7 @@ from branchline.central.receipts import Receipts
 from branchline.central.rights import CENTRAL, check_parcels, check_right, parcels_of
 from branchline.central.store import Store
 from branchline.foundation.clock import Clock, rfc3339
-from branchline.foundation.digest import Bytes, Digest, digest_of
+from branchline.foundation.digest import Digest
 from branchline.foundation.errors import (
     BranchlineError,
     Conflict,
@@ -29,6 +29,7 @@ from branchline.foundation.errors import (
 from branchline.foundation.http.api import Caller
 from branchline.foundation.ids import new_id
 from branchline.foundation.keys import Identity
+from branchline.foundation.sealing import Sealed
 from branchline.journey import acts, machine
 from branchline.journey.machine import BUSY, ENDED
 from branchline.journey.messages import INLINE, Notice, ParcelRef, Recorded
@@ -260,18 +261,14 @@ class Desk:
         caller = Caller(CENTRAL, CENTRAL, self.identity.public)
         return await self.submit(acts.sign_act(act, self.identity), act, caller, parcels)
 
-    async def keep_parcel(self, data: Bytes) -> tuple[Digest, dict[Digest, bytes]]:
+    async def keep_parcel(self, parcel: Sealed) -> dict[Digest, bytes]:
         """Keep a parcel of central's own; a small one is returned to ride with its act."""
+        digest, data = parcel.digest, parcel.data
         if len(data) <= INLINE:
-            small = bytes(data)
-            digest = digest_of(small)
-            return digest, {digest: small}
-        digest = await asyncio.to_thread(self.store.blobs.put, data)
-        size = len(data)
-        await self._journal.commit(
-            lambda connection: self.store.add_parcel(connection, digest, CENTRAL, size, None)
-        )
-        return digest, {}
+            return {digest: bytes(data)}
+        await asyncio.to_thread(self.store.blobs.put_named, digest, data)
+        await self.brought(digest, CENTRAL, len(data))
+        return {}
 
     async def brought(self, digest: Digest, party: str, size: int) -> None:
         """Note that a party has brought a large parcel, whose bytes are on disk already."""

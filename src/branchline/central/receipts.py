@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 from branchline.foundation.errors import Unavailable
 from branchline.ledger.log import Log
@@ -12,6 +13,8 @@ from branchline.ledger.log import Log
 log = logging.getLogger("branchline.central")
 
 _PATIENCE = 30.0
+_COALESCE = 0.1
+"""Seconds during which new entries are gathered while nobody waits for a receipt."""
 
 
 class Receipts:
@@ -25,6 +28,7 @@ class Receipts:
         self._ledger = ledger
         self._dirty = asyncio.Event()
         self._integrated = asyncio.Event()
+        self._awaited = asyncio.Event()
 
     def wanted(self) -> None:
         """Note that there are new entries."""
@@ -34,7 +38,10 @@ class Receipts:
         """Bring new entries into the files and sign checkpoints, for as long as central runs."""
         while True:
             await self._dirty.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._awaited.wait(), _COALESCE)
             self._dirty.clear()
+            self._awaited.clear()
             try:
                 await asyncio.to_thread(self._ledger.integrate)
             except (Unavailable, OSError) as error:
@@ -70,6 +77,7 @@ class Receipts:
                 if loop.time() > deadline:
                     raise
             self._dirty.set()
+            self._awaited.set()
             try:
                 await asyncio.wait_for(integrated.wait(), deadline - loop.time())
             except TimeoutError:

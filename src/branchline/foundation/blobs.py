@@ -6,6 +6,7 @@ is harmless; ``get`` gives back exactly the bytes named or raises; calls may com
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 from typing import Protocol
 
@@ -104,6 +105,18 @@ class FolderBlobs:
         if digest_of(data) != digest:
             raise Corrupt(f"The bytes stored under {digest} have changed")
         return data
+
+    def mapped(self, digest: Digest) -> memoryview:
+        """Return the bytes of a digest without reading or checking them; the caller checks.
+
+        Raises:
+            NotFound: Nothing is stored under it.
+        """
+        try:
+            with self.path(digest).open("rb") as file:
+                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except (FileNotFoundError, ValueError):
+            raise NotFound(f"No bytes are stored under {digest}") from None
 
     def has(self, digest: Digest) -> bool:
         """Tell whether something is stored under a digest."""

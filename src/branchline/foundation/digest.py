@@ -27,7 +27,17 @@ _CHUNK = 1 << 20
 
 def digest_of(data: Bytes) -> Digest:
     """Name bytes by their SHA-256."""
-    return Digest("sha256:" + hashlib.sha256(data).hexdigest())
+    return digest_from(hashlib.sha256(data).digest())
+
+
+def digest_from(sha256: bytes) -> Digest:
+    """Write a SHA-256 that was computed elsewhere as a digest."""
+    return Digest("sha256:" + sha256.hex())
+
+
+def sha256_of(digest: Digest) -> bytes:
+    """Return the SHA-256 that a digest writes."""
+    return bytes.fromhex(digest.removeprefix("sha256:"))
 
 
 def digest_of_file(path: Path) -> Digest:

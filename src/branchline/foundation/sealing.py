@@ -12,12 +12,14 @@ import hashlib
 import hmac
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from branchline.foundation.digest import Bytes
+from branchline.foundation.buffers import fresh
+from branchline.foundation.digest import Bytes, Digest, digest_from
 from branchline.foundation.errors import Corrupt, Refused
 from branchline.foundation.keys import seal_public
 
@@ -29,8 +31,31 @@ _WRAP_INFO = b"age-encryption.org/v1/X25519"
 _MAX_RECIPIENTS = 64
 
 
-def seal(data: Bytes, recipients: Sequence[str]) -> bytearray:
-    """Seal bytes so that exactly the named recipients can open them.
+@dataclass(frozen=True)
+class Sealed:
+    """A sealed payload with both its names.
+
+    Args:
+        data: The sealed bytes.
+        digest: Their digest.
+        content: Digest of what is inside.
+    """
+
+    data: Bytes
+    digest: Digest
+    content: Digest
+
+
+def seal(data: Bytes, recipients: Sequence[str]) -> Bytes:
+    """Seal bytes so that exactly the named recipients can open them; see ``seal_named``."""
+    return seal_named(data, recipients).data
+
+
+def seal_named(data: Bytes, recipients: Sequence[str]) -> Sealed:
+    """Seal bytes so that exactly the named recipients can open them, and name both.
+
+    Everything is done in one pass, chunk by chunk, while a chunk is still in the processor's
+    cache.
 
     Args:
         data: What to seal; any length.
@@ -48,15 +73,21 @@ def seal(data: Bytes, recipients: Sequence[str]) -> bytearray:
     mac = _mac(file_key, header)
     nonce = os.urandom(16)
     head = header + b" " + _b64(mac) + b"\n" + nonce
-    out = bytearray(len(head) + len(data) + TAG * (_last(len(data), CHUNK) + 1))
+    out = fresh(len(head) + len(data) + TAG * (_last(len(data), CHUNK) + 1))
     out[: len(head)] = head
+    outside, inside = hashlib.sha256(head), hashlib.sha256()
     key = _hkdf(file_key, nonce, b"payload")
-    _encrypt(key, memoryview(data), memoryview(out)[len(head) :])
-    return out
+    _encrypt(key, memoryview(data), out[len(head) :], outside, inside)
+    return Sealed(out, digest_from(outside.digest()), digest_from(inside.digest()))
 
 
-def unseal(data: Bytes, private: X25519PrivateKey) -> bytearray:
+def unseal(data: Bytes, private: X25519PrivateKey, expected: Digest | None = None) -> Bytes:
     """Open what was sealed to a key.
+
+    Args:
+        data: The sealed bytes.
+        private: The key.
+        expected: The digest the sealed bytes must have; checked in the same pass.
 
     Raises:
         Corrupt: Not an age file, not sealed to this key, or changed since it was sealed.
@@ -68,7 +99,11 @@ def unseal(data: Bytes, private: X25519PrivateKey) -> bytearray:
     if not hmac.compare_digest(_mac(file_key, header), mac):
         raise Corrupt("The header of a sealed parcel was changed")
     nonce = bytes(view[body : body + 16])
-    return _decrypt(_hkdf(file_key, nonce, b"payload"), view[body + 16 :])
+    outside = None if expected is None else hashlib.sha256(view[: body + 16])
+    out = _decrypt(_hkdf(file_key, nonce, b"payload"), view[body + 16 :], outside)
+    if outside is not None and digest_from(outside.digest()) != expected:
+        raise Corrupt("A sealed parcel is not the one that was announced")
+    return out
 
 
 def _stanza(recipient: X25519PublicKey, file_key: bytes) -> bytes:
@@ -109,24 +144,30 @@ def _split(head: bytes) -> tuple[bytes, bytes, int]:
     return head[: end + 4], _unb64(head[end + 5 : stop]), stop + 1
 
 
-def _encrypt(key: bytes, data: memoryview, out: memoryview) -> None:
+def _encrypt(
+    key: bytes,
+    data: memoryview,
+    out: memoryview,
+    outside: hashlib._Hash,
+    inside: hashlib._Hash,
+) -> None:
     cipher = ChaCha20Poly1305(key)
     size, last = CHUNK + TAG, _last(len(data), CHUNK)
     for i in range(last + 1):
         piece = data[i * CHUNK : (i + 1) * CHUNK]
-        cipher.encrypt_into(
-            _nonce(i, last), piece, None, out[i * size : i * size + len(piece) + TAG]
-        )
+        sealed = out[i * size : i * size + len(piece) + TAG]
+        cipher.encrypt_into(_nonce(i, last), piece, None, sealed)
+        inside.update(piece)
+        outside.update(sealed)
 
 
-def _decrypt(key: bytes, data: memoryview) -> bytearray:
+def _decrypt(key: bytes, data: memoryview, outside: hashlib._Hash | None) -> Bytes:
     cipher = ChaCha20Poly1305(key)
     size, last = CHUNK + TAG, _last(len(data), CHUNK + TAG)
     rest = len(data) - last * size
     if rest < TAG or (rest == TAG and last > 0):
         raise Corrupt("A sealed parcel was cut")
-    out = bytearray(len(data) - TAG * (last + 1))
-    view = memoryview(out)
+    view = fresh(len(data) - TAG * (last + 1))
     for i in range(last + 1):
         piece = data[i * size : (i + 1) * size]
         try:
@@ -135,7 +176,9 @@ def _decrypt(key: bytes, data: memoryview) -> bytearray:
             )
         except InvalidTag as error:
             raise Corrupt(f"A sealed parcel was changed or cut in its chunk {i}") from error
-    return out
+        if outside is not None:
+            outside.update(piece)
+    return view.toreadonly()
 
 
 def _last(length: int, size: int) -> int:

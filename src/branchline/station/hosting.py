@@ -132,9 +132,7 @@ class Hosting:
         self._rest(notice.journey, place)
 
     async def _report(self, notice: Notice, done: Combination) -> None:
-        data = done.state if done.result is None else done.result
-        assert data is not None, "a combined round has one or the other"
-        digest = await asyncio.to_thread(digest_of, data)
+        digest = done.parcel.digest
         act = acts.JourneyCombined(
             id=new_id("act"),
             at=self._house.now(),
@@ -143,9 +141,9 @@ class Hosting:
             inputs={ref.station: ref.digest for ref in notice.inputs},
             state=digest if done.result is None else None,
             result=None if done.result is None else digest,
-            content=done.content,
+            content=done.parcel.content,
         )
-        await self._send(act, digest, data)
+        await self._send(act, digest, done.parcel.data)
 
     async def _place(self, notice: Notice, key: X25519PrivateKey) -> _Place:
         study = own_study(self._house.approval_for(notice))
@@ -153,7 +151,7 @@ class Hosting:
             raise NotAllowed("The study does not place the aggregator at this station")
         act = read_request(notice, study)
         request = act.request
-        bundle = await self._house.client.get_bytes(f"/v1/trains/{request.train}")
+        bundle = bytes(await self._house.client.get_bytes(f"/v1/trains/{request.train}"))
         signer = study.person_with(read_kid(request.author))
         if signer is None or digest_of(bundle) != request.train:
             raise Corrupt("The train is not the one requested, or signed by a stranger")
@@ -179,7 +177,7 @@ class Hosting:
         return X25519PrivateKey.from_private_bytes(raw)
 
     async def _fetch(self, ref: ParcelRef) -> Bytes:
-        data = ref.data
+        data: Bytes | None = ref.data
         if data is None:
             data = await self._house.client.get_bytes(f"/v1/parcels/{ref.digest}")
         if await asyncio.to_thread(digest_of, data) != ref.digest:

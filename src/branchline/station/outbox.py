@@ -68,6 +68,7 @@ class Outbox:
         if self._catching_up is not None:
             self._catching_up.cancel()
             await asyncio.gather(self._catching_up, return_exceptions=True)
+        self._store.write_settled()
 
     async def _send_waiting(self) -> None:
         pause = _FIRST_PAUSE
@@ -86,7 +87,8 @@ class Outbox:
         if queued.parcel is not None and queued.data is not None:
             parcels[queued.parcel] = queued.data
         elif queued.parcel is not None:
-            await self._client.put_bytes(f"/v1/parcels/{queued.parcel}", self._bytes(queued.parcel))
+            data = self._bytes(queued.parcel)
+            await self._client.put_bytes(f"/v1/parcels/{queued.parcel}", data, queued.parcel)
         message = ActMessage(entry=queued.entry, parcels=parcels)
         try:
             await self._client.call(
@@ -101,7 +103,9 @@ class Outbox:
             log.warning("central did not take an act: %s", error.refused)
             outcome = error.refused
         self._store.settle(queued.row, outcome)
-        if queued.parcel is not None:
+        if queued.parcel is not None and queued.data is None:
+            # The note comes first: a parcel that is gone while its act still waits counts as lost.
+            self._store.write_settled()
             self._large.pop(queued.parcel, None)
             self._path(queued.parcel).unlink(missing_ok=True)
 

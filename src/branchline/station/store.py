@@ -157,6 +157,7 @@ class StationStore:
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self.engine, self._clock = engine, clock
+        self._settled: dict[int, str] = {}
         metadata.create_all(engine)
 
     # Visits and their events
@@ -259,6 +260,7 @@ class StationStore:
     ) -> Queued:
         """Store events and the act they lead to in one transaction."""
         with writing(self.engine) as connection:
+            self._write_settled(connection)
             for round_, event, detail in happened:
                 self._add_event(connection, journey, attempt, round_, event, detail)
             row = connection.execute(
@@ -271,6 +273,7 @@ class StationStore:
                     data=data,
                 )
             ).inserted_primary_key
+        self._settled.clear()
         assert row is not None
         return Queued(row[0], act_id, journey, attempt, entry, parcel, data)
 
@@ -289,11 +292,25 @@ class StationStore:
                     row.data,
                 )
                 for row in connection.execute(query)
+                if row.id not in self._settled
             ]
 
     def settle(self, row: int, outcome: str) -> None:
-        """Note what became of an act, and forget the parcel's bytes."""
-        with writing(self.engine) as connection:
+        """Note what became of an act; made durable together with the next act.
+
+        Should that note be lost in a crash, the act is sent again, which has no second effect.
+        """
+        self._settled[row] = outcome
+
+    def write_settled(self) -> None:
+        """Make all notes of ``settle`` durable now."""
+        if self._settled:
+            with writing(self.engine) as connection:
+                self._write_settled(connection)
+            self._settled.clear()
+
+    def _write_settled(self, connection: Connection) -> None:
+        for row, outcome in self._settled.items():
             connection.execute(
                 update(outbox).where(outbox.c.id == row).values(outcome=outcome, data=None)
             )

@@ -14,10 +14,10 @@ from sqlalchemy.exc import OperationalError
 from branchline.disclosure.findings import Findings
 from branchline.disclosure.policy import person_may_release
 from branchline.foundation.canonical import digest_of_json
-from branchline.foundation.digest import Bytes, Digest, digest_of
+from branchline.foundation.digest import Bytes, Digest
 from branchline.foundation.errors import BranchlineError, Corrupt, Unavailable
 from branchline.foundation.ids import new_id
-from branchline.foundation.sealing import seal, unseal
+from branchline.foundation.sealing import Sealed, seal, seal_named, unseal
 from branchline.journey import acts
 from branchline.journey.execution import Checked, TrainRun, findings_as_json
 from branchline.journey.messages import Notice
@@ -152,6 +152,7 @@ class Visit:
             )
             self._house.store.end_visit(self.journey, self.attempt, {"phase": phase})
             await self._house.outbox.send(queued)
+            self._house.store.write_settled()
 
     async def stop(self) -> None:
         """Leave off without ending: the station goes down and will go on when it is back."""
@@ -180,7 +181,7 @@ class Visit:
         try:
             request = read_request(self._notice, self._study())
             digest = request.request.train
-            self._bundle = await self._house.client.get_bytes(f"/v1/trains/{digest}")
+            self._bundle = bytes(await self._house.client.get_bytes(f"/v1/trains/{digest}"))
         except Unavailable:
             raise
         except BranchlineError as error:
@@ -265,7 +266,7 @@ class Visit:
 
     async def _make_ready(self) -> None:
         if self._admitted is None:
-            self._bundle = await self._house.client.get_bytes(f"/v1/trains/{self._train}")
+            self._bundle = bytes(await self._house.client.get_bytes(f"/v1/trains/{self._train}"))
             self._admitted = await self._house.admit(self._notice, self._bundle)
         self._run = await self._house.bind(self._admitted, f"{self.journey}-{self.attempt}")
         act = acts.StopStarted(
@@ -333,21 +334,17 @@ class Visit:
         number, payload = self._round.number, self._round.payload
         to = recipient(self._study(), self._notice, self._notice.to)
         if len(payload) > LARGE:
-            parcel = await asyncio.to_thread(seal, payload, [to])
-            digest, content = await asyncio.gather(
-                asyncio.to_thread(digest_of, parcel), asyncio.to_thread(digest_of, payload)
-            )
+            parcel = await asyncio.to_thread(seal_named, payload, [to])
         else:
-            parcel = seal(payload, [to])
-            digest, content = digest_of(parcel), digest_of(payload)
+            parcel = seal_named(payload, [to])
         act = acts.StopReleased(
             id=new_id("act"),
             at=self._now(),
             journey=self.journey,
             station=self._name,
             round=number,
-            parcel=digest,
-            content=content,
+            parcel=parcel.digest,
+            content=parcel.content,
             findings=self._round.findings_digest or digest_of_json([]),
             by=self._round.by,
             record=self._record(),
@@ -357,7 +354,7 @@ class Visit:
             # Sequential: the output may have to be sealed to somebody else if a station is skipped.
             own = bytes(seal(payload, [self._house.identity.public.seal]))
             self._house.store.hold(self.journey, self.attempt, number, own, "[]")
-        await self._do(act, [(number, Event.DEPARTED, {"by": self._round.by})], digest, parcel)
+        await self._do(act, [(number, Event.DEPARTED, {"by": self._round.by})], parcel)
         if self._run is not None and self._round.findings is not None:
             self._run.account(self._round.findings)
         self._departed = number
@@ -380,18 +377,17 @@ class Visit:
     async def _forward(self, notice: Notice) -> None:
         number, sealed, _ = self._house.store.held(self.journey)
         payload = unseal(sealed, self._house.identity.seal_private)
-        parcel = seal(payload, [recipient(self._study(), self._notice, notice.to)])
-        digest = digest_of(parcel)
+        parcel = seal_named(payload, [recipient(self._study(), self._notice, notice.to)])
         act = acts.StopForwarded(
             id=new_id("act"),
             at=self._now(),
             journey=self.journey,
             station=self._name,
             round=number,
-            parcel=digest,
-            content=digest_of(payload),
+            parcel=parcel.digest,
+            content=parcel.content,
         )
-        await self._do(act, [], digest, parcel)
+        await self._do(act, [], parcel)
 
     # Endings that are reported
 
@@ -452,21 +448,22 @@ class Visit:
         self,
         act: acts.StopAct,
         happened: list[tuple[int, Event, dict[str, Any]]],
-        parcel: Digest | None = None,
-        data: Bytes | None = None,
+        parcel: Sealed | None = None,
     ) -> None:
         """Make an act durable here, then tell central; unreachable, it waits in the outbox."""
-        small = data is not None and rides_along(data)
-        if parcel is not None and data is not None and not small:
-            await self._house.outbox.lay_down(parcel, data)
+        small = None
+        if parcel is not None and rides_along(parcel.data):
+            small = bytes(parcel.data)
+        elif parcel is not None:
+            await self._house.outbox.lay_down(parcel.digest, parcel.data)
         queued = self._house.store.queue(
             self.journey,
             self.attempt,
             happened,
             act.id,
             acts.sign_act(act, self._house.identity),
-            parcel,
-            bytes(data) if data is not None and small else None,
+            None if parcel is None else parcel.digest,
+            small,
         )
         await self._house.outbox.send(queued)
 
@@ -479,13 +476,10 @@ class Visit:
         data: Bytes | None = ref.data
         if data is None:
             data = await self._house.client.get_bytes(f"/v1/parcels/{ref.digest}")
+        own = self._house.identity.seal_private
         if len(data) > LARGE:
-            if await asyncio.to_thread(digest_of, data) != ref.digest:
-                raise Corrupt("The state's parcel is not the one that was announced")
-            return await asyncio.to_thread(unseal, data, self._house.identity.seal_private)
-        if digest_of(data) != ref.digest:
-            raise Corrupt("The state's parcel is not the one that was announced")
-        return unseal(data, self._house.identity.seal_private)
+            return await asyncio.to_thread(unseal, data, own, ref.digest)
+        return unseal(data, own, ref.digest)
 
     def _study(self) -> StudyDocument:
         if self._admitted is not None:

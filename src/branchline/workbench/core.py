@@ -10,7 +10,7 @@ import msgspec
 
 from branchline.foundation.canonical import canonical_json
 from branchline.foundation.clock import Clock, rfc3339
-from branchline.foundation.digest import Digest, digest_of
+from branchline.foundation.digest import Bytes, Digest, digest_of
 from branchline.foundation.errors import Corrupt, NotFound, Unavailable
 from branchline.foundation.http.client import ApiClient
 from branchline.foundation.ids import new_id
@@ -158,7 +158,7 @@ class Core:
             await asyncio.sleep(pause)
             pause = min(2.0, pause * 2)
 
-    async def parcel(self, digest: Digest) -> bytes:
+    async def parcel(self, digest: Digest) -> Bytes:
         """Fetch a sealed parcel, checked against its digest."""
         data = await self._api.get_bytes(f"/v1/parcels/{digest}")
         if digest_of(data) != digest:
@@ -167,7 +167,7 @@ class Core:
 
     async def train(self, digest: Digest) -> bytes:
         """Fetch a bundle; it is checked where it is opened."""
-        return await self._api.get_bytes(f"/v1/trains/{digest}")
+        return bytes(await self._api.get_bytes(f"/v1/trains/{digest}"))
 
     async def evidence(self, journey: str) -> messages.Evidence:
         """Fetch everything with which a journey's result can be verified offline."""

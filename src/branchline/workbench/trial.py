@@ -265,8 +265,8 @@ async def _all_at_once(course: _Course, aggregator: Aggregator) -> Bytes:
         except AggregationFailed as error:
             raise _failed(f"{error.refused}", course.witness.last) from error
         if combined.result is not None:
-            return unseal(combined.result, requester.seal_private)
-        state = combined.state
+            return unseal(combined.result.data, requester.seal_private)
+        state = combined.parcel.data
     raise TrialFailed(
         f"The train's aggregator gave no result in {rounds} rounds",
         advice="Return (state, result) in the last one, or allow more rounds in train.toml",

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
+from branchline.foundation.buffers import fresh
 from branchline.foundation.clock import Clock, SystemClock
-from branchline.foundation.digest import Bytes
+from branchline.foundation.digest import Bytes, Digest, sha256_of
 from branchline.foundation.errors import (
     BY_CODE,
     BranchlineError,
@@ -25,7 +26,12 @@ from branchline.foundation.errors import (
 )
 from branchline.foundation.http.events import read_events
 from branchline.foundation.http.server import READ_BUFFER
-from branchline.foundation.http.signing import RequestSigner, StaleSignature, content_digest
+from branchline.foundation.http.signing import (
+    RequestSigner,
+    StaleSignature,
+    content_digest,
+    content_digest_field,
+)
 from branchline.foundation.keys import Identity
 
 T = TypeVar("T")
@@ -113,13 +119,20 @@ class ApiClient:
         except msgspec.DecodeError as error:
             raise Corrupt(f"The answer to {method} {path} is not acceptable: {error}") from error
 
-    async def get_bytes(self, path: str) -> bytes:
+    async def get_bytes(self, path: str) -> Bytes:
         """Fetch octets."""
         return await self._exchange("GET", path, None, None, None)
 
-    async def put_bytes(self, path: str, data: Bytes, *, method: str = "PUT") -> bytes:
-        """Send octets, in pieces, and return the answer's octets."""
-        return await self._exchange(method, path, data, "application/octet-stream", None)
+    async def put_bytes(self, path: str, data: Bytes, digest: Digest | None = None) -> Bytes:
+        """Send octets, in pieces, and return the answer's octets.
+
+        Args:
+            path: Where to.
+            data: The octets.
+            digest: Their digest, if it is known already.
+        """
+        known = None if digest is None else content_digest_field(sha256_of(digest))
+        return await self._exchange("PUT", path, data, "application/octet-stream", None, known)
 
     async def events(self, path: str) -> AsyncIterator[bytes]:
         """Yield pushed events until the line breaks.
@@ -138,13 +151,19 @@ class ApiClient:
             raise _unreachable(self.base_url, error) from error
 
     async def _exchange(
-        self, method: str, path: str, data: Bytes | None, kind: str | None, key: str | None
-    ) -> bytes:
+        self,
+        method: str,
+        path: str,
+        data: Bytes | None,
+        kind: str | None,
+        key: str | None,
+        digest: str | None = None,
+    ) -> Bytes:
         deadline = asyncio.get_running_loop().time() + self._retry_seconds
         pause, resigned = 0.05, False
         while True:
             try:
-                return await self._once(method, path, data, kind, key)
+                return await self._once(method, path, data, kind, key, digest)
             except StaleSignature:
                 # The first such answer tells the server's time; a second one is final.
                 if resigned:
@@ -157,12 +176,18 @@ class ApiClient:
                 pause = min(2.0, pause * 2)
 
     async def _once(
-        self, method: str, path: str, data: Bytes | None, kind: str | None, key: str | None
-    ) -> bytes:
+        self,
+        method: str,
+        path: str,
+        data: Bytes | None,
+        kind: str | None,
+        key: str | None,
+        digest: str | None,
+    ) -> Bytes:
         limits = aiohttp.ClientTimeout(total=None, sock_read=120, sock_connect=10)
         try:
-            async with await self._send(method, path, data, kind, key, limits) as response:
-                raw = await response.read()
+            async with await self._send(method, path, data, kind, key, limits, digest) as response:
+                raw = await _read(response)
                 if response.status >= 400:
                     self._raise(response, raw)
                 return raw
@@ -177,6 +202,7 @@ class ApiClient:
         kind: str | None,
         key: str | None,
         limits: aiohttp.ClientTimeout,
+        digest: str | None = None,
     ) -> aiohttp.ClientResponse:
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -185,11 +211,12 @@ class ApiClient:
         url = self.base_url + path
         headers: dict[str, str] = {}
         if data is not None:
-            digest = (
-                content_digest(data)
-                if len(data) <= PIECE
-                else await asyncio.to_thread(content_digest, data)
-            )
+            if digest is None:
+                digest = (
+                    content_digest(data)
+                    if len(data) <= PIECE
+                    else await asyncio.to_thread(content_digest, data)
+                )
             headers |= {"content-digest": digest, "content-type": kind or ""}
         if key is not None:
             headers["idempotency-key"] = key
@@ -204,7 +231,7 @@ class ApiClient:
             allow_redirects=False,
         )
 
-    def _raise(self, response: aiohttp.ClientResponse, raw: bytes) -> None:
+    def _raise(self, response: aiohttp.ClientResponse, raw: Bytes) -> None:
         try:
             problem = msgspec.json.decode(raw, type=_Problem)
         except msgspec.DecodeError:
@@ -256,6 +283,22 @@ def _unreachable(base_url: str, error: BaseException) -> Unavailable:
         f"The service at {base_url} cannot be reached: {reason}",
         advice="Check that it is running and try again",
     )
+
+
+async def _read(response: aiohttp.ClientResponse) -> Bytes:
+    """Read an answer whole; a large one of known length goes straight to where it stays."""
+    length = response.content_length
+    if length is None or length <= PIECE or response.status >= 400:
+        return await response.read()
+    whole, at = fresh(length), 0
+    async for piece in response.content.iter_any():
+        if at + len(piece) > length:
+            raise aiohttp.ClientPayloadError("more octets came than were announced")
+        whole[at : at + len(piece)] = piece
+        at += len(piece)
+    if at != length:
+        raise aiohttp.ClientPayloadError("fewer octets came than were announced")
+    return whole.toreadonly()
 
 
 async def _iterate(data: memoryview) -> AsyncIterator[bytes]:
