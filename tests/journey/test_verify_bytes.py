@@ -31,7 +31,6 @@ from branchline.journey.verify import (
     Outcome,
     Report,
     verify_result,
-    write_result,
 )
 from branchline.ledger.note import key_of
 from branchline.train.bundle import sign_bundle
@@ -395,7 +394,10 @@ def test_unknown_fields_in_a_file_are_refused(tmp_path: Path, name: str) -> None
 
 def _write(folder: Path, case: Told) -> None:
     story = case.story
-    write_result(folder, case.evidence, story.request, story.train.data, story.payload)
+    (folder / EVIDENCE).write_bytes(canonical_json(case.evidence))
+    (folder / REQUEST).write_bytes(canonical_json(story.request))
+    (folder / TRAIN).write_bytes(story.train.data)
+    (folder / RESULT).write_bytes(story.payload)
 
 
 # What it costs

@@ -14,8 +14,7 @@ from typing import Any
 
 import msgspec
 
-from branchline.foundation.canonical import canonical_json, parse_json
-from branchline.foundation.durable import make_folder, write_durably
+from branchline.foundation.canonical import parse_json
 from branchline.foundation.errors import BranchlineError, Corrupt, Refused
 from branchline.journey import verify_course as course
 from branchline.journey import verify_frame as frame
@@ -259,17 +258,6 @@ def verify_result(folder: Path, *, log_vkey: str | None = None) -> Report:
         _read(folder, RESULT),
         log_vkey,
     )
-
-
-def write_result(
-    folder: Path, evidence: Evidence, request: JourneyRequest, bundle: bytes, payload: bytes
-) -> None:
-    """Lay a result down with everything that proves it; the result itself comes last."""
-    make_folder(folder)
-    write_durably(folder / EVIDENCE, canonical_json(evidence))
-    write_durably(folder / REQUEST, canonical_json(request))
-    write_durably(folder / TRAIN, bundle)
-    write_durably(folder / RESULT, payload)
 
 
 def _read(folder: Path, name: str) -> bytes:
