@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import Connection, Engine, insert, select, update
@@ -22,7 +22,9 @@ from branchline.foundation.http.api import Caller
 from branchline.foundation.keys import PublicKeys
 from branchline.journey.acts import Act
 from branchline.ledger.entry import Entry
-from branchline.ledger.log import Log
+
+if TYPE_CHECKING:
+    from branchline.ledger.log import Log
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def init(origin: str, home: Path) -> Answer:
 
     ORIGIN is the ledger's name for ever: the service's address without scheme.
     """
-    from branchline.central.service import initialise
+    from branchline.central.founding import initialise
 
     identity = initialise(home, origin)
     text = f"{origin} is made in {home}; its key is {identity.id}"
@@ -91,7 +91,7 @@ def invite(
 
     Hand the line it prints to that party over a way you trust.
     """
-    from branchline.central.service import invite as make
+    from branchline.central.founding import invite as make
     from branchline.foundation.clock import SystemClock, rfc3339
 
     duration, clock = _duration(valid), SystemClock()
@@ -106,7 +106,7 @@ def invite(
 @HOME
 def show(home: Path) -> Answer:
     """Show who this service is and what it keeps."""
-    from branchline.central.service import origin_of
+    from branchline.central.founding import origin_of
     from branchline.central.store import Store
     from branchline.foundation.keys import Identity
 
@@ -133,7 +133,7 @@ def show(home: Path) -> Answer:
 @HOME
 def incidents(home: Path) -> Answer:
     """List the requests that were refused, oldest first."""
-    from branchline.central.service import origin_of
+    from branchline.central.founding import origin_of
     from branchline.central.store import Store
 
     origin_of(home)
@@ -165,7 +165,7 @@ def _served_at(home: Path) -> str:
 
 
 def _last_address(home: Path) -> str:
-    from branchline.central.service import origin_of
+    from branchline.central.founding import origin_of
 
     origin_of(home)
     found = _served_at(home)

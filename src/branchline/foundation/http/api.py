@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-from aiohttp import web
 
 from branchline.foundation.keys import PublicKeys
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 Access = Literal["public", "signed", "self-signed"]
 
