@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from branchline.central.course import Course
 from branchline.central.desk import Desk
 from branchline.central.rights import CENTRAL
 from branchline.foundation.digest import Bytes, Digest
-from branchline.foundation.errors import BranchlineError, Corrupt
+from branchline.foundation.errors import BranchlineError, Conflict, Corrupt, Unavailable
 from branchline.foundation.ids import new_id
 from branchline.journey import acts, custody
 from branchline.journey.machine import Phase, StopPhase
@@ -29,6 +30,9 @@ Study = Callable[[Digest], StudyDocument]
 """Gives a revision of a study."""
 
 
+log = logging.getLogger("branchline.central")
+
+
 @dataclass
 class _Place:
     """One journey's aggregator, or the wait for its key."""
@@ -36,6 +40,9 @@ class _Place:
     aggregator: Aggregator | None = None
     fresh: X25519PrivateKey | None = None
     busy: set[str] = field(default_factory=set)
+
+
+_Work = Callable[[Course, _Place], Awaitable[None]]
 
 
 class Aggregators:
@@ -70,11 +77,11 @@ class Aggregators:
             return
         place = self._places.setdefault(journey.id, _Place())
         if journey.phase == Phase.REQUESTED:
-            self._once(place, "prepare", self._prepare(course, place))
+            self._once(course, place, "prepare", self._prepare)
         elif place.aggregator is None:
-            self._once(place, "custody", self._call_key_back(course, place))
+            self._once(course, place, "custody", self._call_key_back)
         elif journey.phase == Phase.COMBINING:
-            self._once(place, f"combine {journey.round}", self._combine(course, place))
+            self._once(course, place, f"combine {journey.round}", self._combine)
 
     def ended(self, journey: str) -> None:
         """Forget a journey's aggregator and its key."""
@@ -101,12 +108,30 @@ class Aggregators:
             if place.aggregator is not None:
                 await place.aggregator.close()
 
-    def _once(self, place: _Place, what: str, work: object) -> None:
-        if what in place.busy:
-            work.close()  # type: ignore[attr-defined]  # a coroutine that is not wanted twice
-            return
-        place.busy.add(what)
-        self._desk.spawn(work)
+    def _once(self, course: Course, place: _Place, what: str, work: _Work) -> None:
+        if what not in place.busy:
+            place.busy.add(what)
+            self._desk.spawn(self._patiently(course, place, what, work))
+
+    async def _patiently(self, course: Course, place: _Place, what: str, work: _Work) -> None:
+        """Do it again while what hinders it may pass, a full disk say; else end the journey."""
+        pause = 0.2
+        try:
+            while course.journey.id in self._places:
+                try:
+                    return await work(course, place)
+                except (Unavailable, OSError) as error:
+                    log.warning("%s waits: %s", course.journey.id, error)
+                    await asyncio.sleep(pause)
+                    pause = min(5.0, pause * 2)
+        except Conflict:
+            # The journey moved on meanwhile: it was cancelled, say.
+            return None
+        except BranchlineError as error:
+            log.error("the aggregator of %s: %s", course.journey.id, error)
+            await self._fail(course, "The aggregator could not go on")
+        finally:
+            place.busy.discard(what)
 
     def _make(self, course: Course, key: X25519PrivateKey) -> Aggregator:
         request = course.journey.request
@@ -205,10 +230,7 @@ class Aggregators:
         await self._desk.own(act, small)
 
     async def _fail(self, course: Course, reason: str) -> None:
-        act = acts.JourneyFailed(
-            id=new_id("act"), at=self._desk.now(), journey=course.journey.id, reason=reason[:300]
-        )
-        await self._desk.own(act)
+        await self._desk.fail(course.journey.id, reason)
 
     def _document(self, course: Course) -> StudyDocument:
         return self._study(course.journey.request.study_digest)

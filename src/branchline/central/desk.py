@@ -89,7 +89,7 @@ class Desk:
         self._watchers = watchers
         self._clock = clock
         self._courses: dict[str, Course] = {}
-        self._alarms: dict[str, asyncio.TimerHandle] = {}
+        self._alarms: dict[str, tuple[datetime, asyncio.TimerHandle]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self.receipts = receipts
         self.aggregators: AggregatorHost | None = None
@@ -371,20 +371,30 @@ class Desk:
         self._inbox.push(party, msgspec.json.encode(notice))
 
     def _set_alarm(self, course: Course) -> None:
-        old = self._alarms.pop(course.journey.id, None)
-        if old is not None:
-            old.cancel()
         at = machine.deadline(course.journey)
-        if at is not None:
-            delay = max(0.0, (at - self._clock.now()).total_seconds())
-            loop = asyncio.get_running_loop()
-            self._alarms[course.journey.id] = loop.call_later(
-                delay, lambda: self.spawn(self._expire(course.journey.id, at))
-            )
+        old = self._alarms.get(course.journey.id)
+        if old is not None:
+            if old[0] == at:
+                return
+            old[1].cancel()
+            del self._alarms[course.journey.id]
+        if at is None:
+            return
+        # The time given counts from a station's act; where its clock was slow, or its act came
+        # late, the next station has its whole time all the same.
+        whole = float(course.journey.request.route.deadline_seconds)
+        delay = max(whole, (at - self._clock.now()).total_seconds())
+        handle = asyncio.get_running_loop().call_later(
+            delay, lambda: self.spawn(self._expire(course.journey.id, at))
+        )
+        self._alarms[course.journey.id] = (at, handle)
 
     async def _expire(self, journey: str, at: datetime) -> None:
         course = self.course(journey)
         if machine.deadline(course.journey) != at:
+            return
+        if course.journey.forward_to:
+            await self.fail(journey, "The station that holds the last state did not answer")
             return
         for station in course.journey.stations(*BUSY):
             await self.own(
@@ -396,6 +406,24 @@ class Desk:
                     round=course.journey.round,
                 )
             )
+
+    async def fail(self, journey: str, reason: str) -> None:
+        """End a journey that cannot go on."""
+        await self.own(
+            acts.JourneyFailed(
+                id=new_id("act"), at=self.now(), journey=journey, reason=reason[:300]
+            )
+        )
+
+    async def stop_study(self, digest: str, reason: str) -> None:
+        """End all journeys under a revision of a study that no longer permits them."""
+        under = [
+            course.journey.id
+            for course in self._courses.values()
+            if course.journey.request.study_digest == digest and course.journey.phase not in ENDED
+        ]
+        for journey in under:
+            await self.fail(journey, reason)
 
     def now(self) -> str:
         """Return the time as acts carry it."""
@@ -415,7 +443,7 @@ class Desk:
 
     async def close(self) -> None:
         """Stop what runs in the background."""
-        for alarm in self._alarms.values():
+        for _, alarm in self._alarms.values():
             alarm.cancel()
         for task in list(self._tasks):
             task.cancel()

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
-from branchline.foundation.errors import BranchlineError, Unavailable
+from branchline.foundation.errors import BranchlineError, Conflict, Unavailable
 
 T = TypeVar("T")
 
@@ -105,6 +105,9 @@ def _attempt(connection: Connection, item: _Work) -> tuple[_Work, Any, BaseExcep
             return item, item.work(connection), None
     except BranchlineError as error:
         return item, None, error
+    except IntegrityError:
+        # Two of one name, key or id: the second one is refused, alone.
+        return item, None, Conflict("Something of this name, key or id is recorded already")
 
 
 def _as_temporary(error: Exception) -> Exception:

@@ -124,7 +124,12 @@ class Registry:
             known = {d.entry for d in self._decisions(study)}
             if entry.id not in known:
                 decide(standing, study, decision)
-            return await self._desk.record(entry, act, caller)
+            recorded = await self._desk.record(entry, act, caller)
+        if isinstance(act, acts.StudySuspended | acts.StudyClosed):
+            await self._desk.stop_study(
+                act.study_digest, f"The study was {decision.kind} while the train was under way"
+            )
+        return recorded
 
     def view(self, name: str) -> messages.StudyView:
         """Return a study's document with the entries of all decisions about it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from branchline.central.course import Course
 from branchline.foundation.digest import Digest, digest_of
-from branchline.foundation.errors import Conflict, Corrupt, NotAllowed
+from branchline.foundation.errors import Conflict, Corrupt, NotAllowed, NotFound
 from branchline.foundation.http.api import Caller
 from branchline.journey import acts
 from branchline.journey.messages import INLINE
@@ -25,13 +25,18 @@ def check_right(act: acts.JourneyAct, caller: Caller, course: Course) -> None:
     """Refuse an act by somebody whose act it is not.
 
     Raises:
+        NotFound: The caller has no part in the journey: the same answer as if there were none.
         NotAllowed: The caller may not do this on this journey.
     """
+    if not _takes_part(caller, course):
+        raise NotFound(f"No journey {act.journey} is known here")
     if isinstance(act, _REQUESTER_ACTS):
         if caller.keys.id != course.journey.requester:
             raise NotAllowed("Only the requester of a journey may do this")
     elif isinstance(act, _HOST_ACTS):
-        if caller.name != course.host:
+        # Central may end a journey wherever its aggregator runs: its study was suspended, say.
+        ends = isinstance(act, acts.JourneyFailed) and caller.name == CENTRAL
+        if caller.name != course.host and not ends:
             raise NotAllowed("Only the aggregator's host may do this")
     elif isinstance(act, acts.StopExpired):
         if caller.name != CENTRAL:
@@ -45,6 +50,11 @@ def check_right(act: acts.JourneyAct, caller: Caller, course: Course) -> None:
             raise NotAllowed(f"{act.station} is not on this journey's route")
     else:
         raise NotAllowed("This act does not belong here")
+
+
+def _takes_part(caller: Caller, course: Course) -> bool:
+    requester = caller.keys.id == course.journey.requester
+    return requester or caller.name in (CENTRAL, course.host, *course.journey.stops)
 
 
 def parcels_of(act: acts.JourneyAct) -> list[Digest]:

@@ -421,9 +421,13 @@ JOURNEYS: Mapping[tuple[Phase, type[acts.JourneyAct]], _Handler] = {
 
 def deadline(journey: Journey) -> datetime | None:
     """Return when the stations that are awaited will have had their time; None if none is."""
-    if journey.phase != Phase.TRAVELLING or not journey.stations(*BUSY):
+    if journey.phase != Phase.TRAVELLING:
         return None
     seconds = journey.request.route.deadline_seconds
+    if journey.forward_to:
+        return parse_time(journey.since) + timedelta(seconds=seconds)
+    if not journey.stations(*BUSY):
+        return None
     # Accepting and holding take from the time given; a retried station has it whole from then on.
     began = max(parse_time(journey.stops[s].told) for s in journey.stations(*BUSY))
     return max(began, parse_time(journey.since)) + timedelta(seconds=seconds)

@@ -21,6 +21,7 @@ from branchline.ledger.receipt import parse_receipt, verify_receipt
 from branchline.station.settings import StationSettings
 from branchline.station.store import Approval
 from branchline.study.document import StudyDocument, parse_study
+from branchline.study.facts import Facts
 from branchline.train.bundle import OpenBundle, verify_bundle
 from branchline.train.parameters import check_parameters
 
@@ -35,6 +36,7 @@ class Admitted:
         opened: The train.
         parameters: Its parameters, defaults filled in.
         dataset: The dataset it will see.
+        facts: What the study's gates were judged on.
     """
 
     request: JourneyRequest
@@ -42,6 +44,7 @@ class Admitted:
     opened: OpenBundle
     parameters: dict[str, Any]
     dataset: Dataset
+    facts: Facts
 
 
 def read_request(notice: Notice, study: StudyDocument) -> acts.JourneyRequested:
@@ -102,7 +105,8 @@ def admit(
     if opened.digest != request.train:
         raise Corrupt("The bundle that came is not the one requested")
     requester = read_kid(notice.request.jws) if notice.request else ""
-    _check_gates(study, approval, view, request, requester, signer, dataset, settings, clock)
+    facts = _facts(study, approval, view, request, requester, signer, dataset, settings)
+    require_permit(facts, clock.now())
     assert dataset is not None, "a gate needs it"
     manifest = opened.manifest
     if found := differences(manifest.needs, dataset.schema, dataset.rows):
@@ -115,7 +119,18 @@ def admit(
     if manifest.route.kind != request.route.kind:
         raise Refused(f"The train is made for a {manifest.route.kind} route")
     parameters = check_parameters(manifest.parameters, request.parameters)
-    return Admitted(request, study, opened, parameters, dataset)
+    return Admitted(request, study, opened, parameters, dataset, facts)
+
+
+def require_still(admitted: Admitted, approval: Approval | None, clock: Clock) -> None:
+    """Check again, before every round, that the train may run now.
+
+    Raises:
+        NotAllowed: The station has withdrawn, or the study has ended.
+    """
+    if approval is None or approval.withdrawn or approval.digest != admitted.request.study_digest:
+        raise NotAllowed("The station has withdrawn from this study")
+    require_permit(admitted.facts, clock.now())
 
 
 def own_study(approval: Approval | None) -> StudyDocument:
@@ -133,7 +148,7 @@ def own_study(approval: Approval | None) -> StudyDocument:
     return parse_study(approval.document)
 
 
-def _check_gates(
+def _facts(
     study: StudyDocument,
     approval: Approval | None,
     view: StudyView,
@@ -142,14 +157,13 @@ def _check_gates(
     signer: str,
     dataset: Dataset | None,
     settings: StationSettings,
-    clock: Clock,
-) -> None:
+) -> Facts:
     assert approval is not None, "own_study has seen it"
     name = settings.name
     if request.datasets.get(name) not in approval.datasets or dataset is None:
         raise NotAllowed("The study's approval here does not cover the dataset asked for")
     decisions = [decision_of(study, entry) for entry in known_entries(approval, view)]
-    facts = facts_of(
+    return facts_of(
         study,
         decisions,
         request,
@@ -158,7 +172,6 @@ def _check_gates(
         reproducible=False,
         use_terms={name: {dataset.name: dataset.use_terms}},
     )
-    require_permit(facts, clock.now())
 
 
 def known_entries(approval: Approval, view: StudyView) -> list[Entry]:

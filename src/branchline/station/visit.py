@@ -23,7 +23,7 @@ from branchline.journey.execution import Checked, TrainRun, findings_as_json
 from branchline.journey.messages import Notice
 from branchline.journey.stop import ASKS, Event, Instruction, State, replay, step
 from branchline.sandbox.engine import Failed, FailureReason
-from branchline.station.gates import Admitted, own_study, read_request
+from branchline.station.gates import Admitted, own_study, read_request, require_still
 from branchline.station.house import StationHouse
 from branchline.station.outbox import rides_along
 from branchline.station.store import PersonsWord, StoredEvent
@@ -285,6 +285,11 @@ class Visit:
             if event is not Event.BOUND:
                 return event
         assert self._run is not None
+        assert self._admitted is not None, "admitted before it was bound"
+        try:
+            require_still(self._admitted, self._house.approval_for(self._notice), self._house.clock)
+        except BranchlineError as error:
+            return await self._fail("The study no longer permits this journey", str(error))
         try:
             state = await self._state()
         except Corrupt as error:

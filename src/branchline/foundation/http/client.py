@@ -20,7 +20,10 @@ from branchline.foundation.digest import Bytes, Digest, sha256_of
 from branchline.foundation.errors import (
     BY_CODE,
     BranchlineError,
+    Conflict,
     Corrupt,
+    NotAllowed,
+    NotFound,
     Refused,
     Unavailable,
 )
@@ -235,13 +238,11 @@ class ApiClient:
         try:
             problem = msgspec.json.decode(raw, type=_Problem)
         except msgspec.DecodeError:
-            problem = _Problem(error="error", refused=f"{self.base_url} answered {response.status}")
+            problem = _Problem(refused=f"{self.base_url} answered {response.status}")
         if problem.error == StaleSignature.code:
             self._follow(response.headers.get("Date"))
             raise StaleSignature(problem.refused, advice=problem.advice)
-        kind = BY_CODE.get(problem.error, BranchlineError)
-        if response.status in (502, 504):
-            kind = Unavailable
+        kind = BY_CODE.get(problem.error) or _kind_of(response.status)
         raise kind(problem.refused, advice=problem.advice, detail=problem.detail)
 
     def _follow(self, date: str | None) -> None:
@@ -254,8 +255,26 @@ class ApiClient:
         return self._offset
 
 
+_BY_STATUS = {
+    400: Refused,
+    401: NotAllowed,
+    403: NotAllowed,
+    404: NotFound,
+    409: Conflict,
+    422: Corrupt,
+}
+
+
+def _kind_of(status: int) -> type[BranchlineError]:
+    """Tell an error by its status alone: a code not known here, or an answer of a proxy.
+
+    What went wrong at the server's own end may pass: an act must not count as refused for it.
+    """
+    return Unavailable if status >= 500 else _BY_STATUS.get(status, BranchlineError)
+
+
 class _Problem(msgspec.Struct):
-    error: str = "error"
+    error: str = ""
     refused: str = "The request was refused"
     advice: str = ""
     detail: dict[str, Any] = {}

@@ -40,6 +40,13 @@ STATUS = {
 }
 READ_BUFFER = 1 << 20
 
+
+def status_of(error: BranchlineError) -> int:
+    """Return the HTTP status of an error: its own, or that of the error it is a kind of."""
+    codes = (kind.code for kind in type(error).__mro__ if issubclass(kind, BranchlineError))
+    return next((STATUS[code] for code in codes if code in STATUS), 500)
+
+
 FindCaller = Callable[[str], Caller | None]
 Recorder = Callable[[str, str, str], None]
 """Called with the path, the key id ('' when unknown) and the sentence of every refused request."""
@@ -104,7 +111,7 @@ class ApiServer:
                 return _respond(await route.handler(call))
             except BranchlineError as error:
                 # 5xx is our own temporary trouble, not a refusal worth recording.
-                if not isinstance(error, NotFound) and STATUS.get(error.code, 500) < 500:
+                if not isinstance(error, NotFound) and status_of(error) < 500:
                     self._refused(route.path, key_id, error.refused)
                 return self._problem(error)
 
@@ -167,7 +174,7 @@ class ApiServer:
         """Write an error as application/problem+json (RFC 9457)."""
         body = {"type": f"urn:branchline:{error.code}", "title": error.refused, **error.as_json()}
         return web.Response(
-            status=STATUS.get(error.code, 500),
+            status=status_of(error),
             body=msgspec.json.encode(body),
             content_type="application/problem+json",
             headers={"Date": format_datetime(self._clock.now(), usegmt=True)},
