@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.docs.pages import DOCS, blocks_of
 
 PATIENCE_SECONDS = 170
