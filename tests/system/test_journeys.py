@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 import pytest
 import pytest_asyncio
+from tests.system import world as w
+from tests.system.trains import CHAIN, MEAN
 
 from branchline.disclosure.findings import SafeReason
 from branchline.disclosure.policy import ReleasePolicy
@@ -16,8 +18,6 @@ from branchline.disclosure.rules import Thresholds
 from branchline.foundation.keys import Identity
 from branchline.journey import acts, messages
 from branchline.journey.machine import ENDED, Phase, StopPhase
-from tests.system import world as w
-from tests.system.trains import CHAIN, MEAN
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -151,7 +151,9 @@ async def finished(world: w.World, journey: str, count: int) -> None:
     """Wait until so many stations have cleared a journey away."""
     async with asyncio.timeout(w.PATIENCE):
         while True:
-            done = [a for _, a in world.history(journey=journey) if isinstance(a, acts.StopFinished)]
+            done = [
+                a for _, a in world.history(journey=journey) if isinstance(a, acts.StopFinished)
+            ]
             if len(done) == count:
                 return
             await asyncio.sleep(0.02)  # nobody is told of the clearing away
@@ -213,9 +215,7 @@ async def test_a_station_that_is_down_expires(world: w.World) -> None:
     """The quorum goes on at the deadline; the station, back again, finds nothing to do."""
     await world.stations["west"].stop()
     try:
-        journey = await world.depart(
-            MEAN, quorum=2, deadline_seconds=8, parameters={"rounds": 1}
-        )
+        journey = await world.depart(MEAN, quorum=2, deadline_seconds=8, parameters={"rounds": 1})
         status = await world.ended(journey)
     finally:
         await world.stations["west"].start()

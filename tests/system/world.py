@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
+from tests.system.trains import Train
 
-from branchline.central import service
+from branchline.central import founding, service
 from branchline.central.store import Store
 from branchline.datasets.infer import infer_schema
 from branchline.datasets.store import DatasetStore
+from branchline.disclosure.rules import Thresholds
 from branchline.foundation.canonical import canonical_json
 from branchline.foundation.clock import Clock, SystemClock, rfc3339
 from branchline.foundation.database import open_database
@@ -46,12 +48,19 @@ from branchline.station.store import Approval, StationStore
 from branchline.study.document import CentralPin, Person, StudyDocument, StudyStation, check_study
 from branchline.train.archive import File
 from branchline.train.bundle import pack_files, sign_bundle
-from tests.system.trains import Train
 
 STUDY = "trial-1"
 ORIGIN = "127.0.0.1/test"
 PATIENCE = 45.0
 """Seconds after which a journey that has not come where it should fails the test."""
+
+
+LENIENT = {
+    "thresholds": Thresholds(
+        dof=0, parameters_per_row=1e9, values_per_row=1e9, journey_values_per_row=1e9
+    )
+}
+"""Settings of a station that lets large arrays out, for tests of large parcels."""
 
 
 class Program(Protocol):
@@ -221,12 +230,13 @@ class World:
 
     def invite(self, name: str, kind: Any, valid: timedelta = timedelta(days=1)) -> Invitation:
         """Invite a party, as central's operator does."""
-        made = service.invite(self.home, name, kind, self.url, valid, self.clock)
+        made = founding.invite(self.home, name, kind, self.url, valid, self.clock)
         return parse_invitation(made.text)
 
     async def enrol_person(self, name: str) -> Member:
         """Enrol a person with new keys."""
-        identity = Identity.create()
+        # Kept in a folder, as a person's own program does.
+        identity = Identity.load_or_create(self.folder / name)
         self.hello = await join(identity, self.invite(name, "person"), self.clock)
         return self.member(name, identity)
 
@@ -289,9 +299,7 @@ class World:
         act = acts.StudyProposed(
             id=new_id("act"), at=self.pi.at(), study=document.id, study_digest=document.digest
         )
-        message = messages.StudyMessage(
-            entry=acts.sign_act(act, self.pi.identity), document=data
-        )
+        message = messages.StudyMessage(entry=acts.sign_act(act, self.pi.identity), document=data)
         await self.pi.client.call("POST", "/v1/studies", body=message, answer=messages.Recorded)
 
     async def decide(
@@ -318,9 +326,7 @@ class World:
             datasets={"trial": ("GRU",)},
             by="steward",
         )
-        view = await member.client.call(
-            "GET", f"/v1/studies/{study.id}", answer=messages.StudyView
-        )
+        view = await member.client.call("GET", f"/v1/studies/{study.id}", answer=messages.StudyView)
         database = open_database(home.database)
         StationStore(database, self.clock).approve(
             Approval(study.id, study.digest, view.document, view.entries, ("trial",), False)
@@ -583,15 +589,21 @@ def there(folder: Path, *options: str) -> World:
 
 
 async def populate(
-    world: World, stations: Sequence[str] = ("north", "south"), *, rows: int = 60, **study: Any
+    world: World,
+    stations: Sequence[str] = ("north", "south"),
+    *,
+    rows: int = 60,
+    settings: Mapping[str, Any] | None = None,
+    **study: Any,
 ) -> World:
-    """Start central, enrol everybody, approve a study, start the stations."""
-    service.initialise(world.home, ORIGIN)
+    """Start central, enrol everybody, approve a study; the stations are not started yet."""
+    founding.initialise(world.home, ORIGIN)
     await world.central.start()
     await world.enrol_person("alice")
     await world.enrol_person("ella")
     for number, station in enumerate(stations, 1):
         await world.add_station(station, people(number, rows))
+        world.settle(station, **(settings or {}))
     world.study = world.document(**study)
     await world.approve_everywhere(world.study)
     return world

@@ -16,6 +16,7 @@ import msgspec
 
 from branchline.foundation.buffers import fresh
 from branchline.foundation.clock import Clock, SystemClock
+from branchline.foundation.decoding import decode_json
 from branchline.foundation.digest import Bytes, Digest, sha256_of
 from branchline.foundation.errors import (
     BY_CODE,
@@ -118,7 +119,7 @@ class ApiClient:
         if answer is None:
             return None
         try:
-            return msgspec.json.decode(raw, type=answer)
+            return decode_json(raw, answer)
         except msgspec.DecodeError as error:
             raise Corrupt(f"The answer to {method} {path} is not acceptable: {error}") from error
 
@@ -236,7 +237,7 @@ class ApiClient:
 
     def _raise(self, response: aiohttp.ClientResponse, raw: Bytes) -> None:
         try:
-            problem = msgspec.json.decode(raw, type=_Problem)
+            problem = decode_json(raw, _Problem)
         except msgspec.DecodeError:
             problem = _Problem(refused=f"{self.base_url} answered {response.status}")
         if problem.error == StaleSignature.code:
