@@ -12,7 +12,7 @@ OUT = {"sums": pa.table({"n": [60], "sum": [10.5]})}
 
 
 def _context(*, carried: bool) -> Context:
-    return Context({"t": 30}, RowIndex(lambda: {}), carried=carried)
+    return Context({"t": 30}, RowIndex(dict), carried=carried)
 
 
 def test_more_people_than_records_are_refused() -> None:

@@ -126,7 +126,8 @@ class Simulation:
         )
         assert awaited or journey.phase in ENDED
         assert (machine.deadline(journey) is not None) == (
-            journey.phase == Phase.TRAVELLING and bool(journey.stations(*BUSY))
+            journey.phase == Phase.TRAVELLING
+            and (bool(journey.stations(*BUSY)) or bool(journey.forward_to))
         )
 
     def check_replay(self) -> None:

@@ -464,11 +464,17 @@ def test_a_retried_station_has_its_whole_time() -> None:
 
 
 def test_nobody_awaited_has_no_deadline() -> None:
-    """Combining and waiting are not the stations' time."""
+    """Combining is not the stations' time."""
     tell = Teller()
     journey = run(travelling(tell), *(released(tell, s, 1) for s in world.STATIONS))
     assert machine.deadline(journey) is None
-    assert machine.deadline(past_a_gap(tell)) is None
+
+
+def test_a_forward_that_is_awaited_has_a_deadline() -> None:
+    """The station that holds the last state has as long to seal it anew as a stop may take."""
+    journey = past_a_gap(Teller())
+    assert journey.forward_to
+    assert machine.deadline(journey) == parse_time(journey.since) + timedelta(seconds=600)
 
 
 def test_expired_stations_are_out_and_the_journey_goes_on() -> None:

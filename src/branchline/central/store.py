@@ -16,6 +16,7 @@ from branchline.central import tables
 from branchline.foundation.blobs import FolderBlobs
 from branchline.foundation.clock import parse_time, rfc3339
 from branchline.foundation.database import open_database, reading, writing
+from branchline.foundation.decoding import decode_json
 from branchline.foundation.digest import Digest
 from branchline.foundation.errors import Conflict, NotAllowed, NotFound
 from branchline.foundation.http.api import Caller
@@ -319,7 +320,7 @@ def _caller(row: Any) -> Caller:
 
 
 def _stored(row: Any) -> StoredAct:
-    return StoredAct(row.position, row.party, msgspec.json.decode(row.entry, type=Entry))
+    return StoredAct(row.position, row.party, decode_json(row.entry, Entry))
 
 
 def _token_digest(token: str) -> str:

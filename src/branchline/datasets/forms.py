@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from branchline.foundation.decoding import convert
 from branchline.foundation.errors import BranchlineError, Refused
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ def read_toml(data: bytes, what: str, limit: int = _LONGEST_FORM) -> dict[str, A
 def fill(value: object, kind: type[T], what: str, where: str) -> T:
     """Turn the table found at key ``where`` of the file ``what`` into a ``kind``, strictly."""
     try:
-        return msgspec.convert(value, kind)
+        return convert(value, kind)
     except msgspec.ValidationError as error:
         match = _PATH.match(str(error))
         problem, path = match.group("problem", "path") if match else (str(error), "")

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 import rfc8785
 
+from branchline.foundation.decoding import decode_json
 from branchline.foundation.digest import Digest, digest_of
 from branchline.foundation.errors import Refused
 
@@ -71,6 +72,6 @@ def parse_json(data: bytes | str, kind: type[T], *, what: str, limit: int = LIMI
     if len(data) > limit:
         raise Refused(f"The {what} has {len(data)} bytes; at most {limit} are accepted")
     try:
-        return msgspec.json.decode(data, type=kind)
+        return decode_json(data, kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refused(f"The {what} is not acceptable: {error}") from error

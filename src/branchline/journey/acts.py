@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from branchline.foundation.decoding import convert
 from branchline.foundation.digest import WireDigest
 from branchline.foundation.errors import Corrupt
 from branchline.foundation.ids import Id, Name
@@ -326,7 +327,7 @@ def read_act(entry: Entry, keys: PublicKeys) -> Act:
     """
     fields = open_entry(entry, keys)
     try:
-        act: Act = msgspec.convert(fields, type=AnyAct)
+        act: Act = convert(fields, AnyAct)
     except msgspec.ValidationError as error:
         raise Corrupt(f"A signed entry is not an act known here: {error}") from error
     return act

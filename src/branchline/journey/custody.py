@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from branchline.foundation.decoding import decode_json
 from branchline.foundation.encoding import to_bech32
 from branchline.foundation.errors import Corrupt
 from branchline.foundation.ids import Id
@@ -51,7 +52,7 @@ def hand_back(statement: str, host: PublicKeys, custody: bytes, station: Identit
         Corrupt: The statement is not the host's, or the key is not entrusted to this station.
     """
     try:
-        call = msgspec.json.decode(verify_jws(statement, host, typ=STATEMENT), type=CustodyCall)
+        call = decode_json(verify_jws(statement, host, typ=STATEMENT), CustodyCall)
     except msgspec.DecodeError as error:
         raise Corrupt("A call for a journey's key is malformed") from error
     return bytes(seal(unseal(custody, station.seal_private), [call.recipient]))

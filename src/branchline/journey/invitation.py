@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from branchline.foundation.canonical import canonical_json
+from branchline.foundation.decoding import decode_json
 from branchline.foundation.encoding import from_base64url, to_base64url
 from branchline.foundation.errors import Corrupt, Refused
 from branchline.foundation.ids import Name
@@ -47,6 +48,6 @@ def parse_invitation(text: str) -> Invitation:
     if not text.startswith(_PREFIX):
         raise Refused("That is not an invitation", advice=advice)
     try:
-        return msgspec.json.decode(from_base64url(text[len(_PREFIX) :]), type=Invitation)
+        return decode_json(from_base64url(text[len(_PREFIX) :]), Invitation)
     except (Corrupt, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refused("The invitation is not whole", advice=advice) from error

@@ -198,7 +198,7 @@ class Report(msgspec.Struct, frozen=True):
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain JSON values."""
-        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        plain: dict[str, Any] = msgspec.to_builtins(self)
         return {"verified": self.verified, **plain}
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from branchline.foundation.canonical import parse_json
+from branchline.foundation.decoding import decode_json
 from branchline.foundation.digest import Digest, digest_of
 from branchline.foundation.encoding import from_base64url, to_base64url
 from branchline.foundation.errors import Corrupt, Refused
@@ -149,7 +150,7 @@ def _disclose(name: str, value: Any) -> str:
 def _open(text: str) -> tuple[str, Any]:
     """Read a disclosure into the field's name and value."""
     try:
-        salt, name, value = msgspec.json.decode(from_base64url(text), type=tuple[str, str, Any])
+        salt, name, value = decode_json(from_base64url(text), tuple[str, str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Corrupt(
             "A disclosure of an entry is not a JSON array of salt, name, value"

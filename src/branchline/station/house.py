@@ -16,6 +16,7 @@ from branchline.disclosure.rules import Thresholds
 from branchline.environment.host import HostEnvironment, describe_host, mounts
 from branchline.foundation.canonical import digest_of_json
 from branchline.foundation.clock import Clock, rfc3339
+from branchline.foundation.decoding import convert, decode_json
 from branchline.foundation.digest import Digest
 from branchline.foundation.durable import make_folder
 from branchline.foundation.encoding import from_base64url
@@ -173,10 +174,10 @@ def peek_request(notice: Notice) -> acts.JourneyRequested | None:
         return None
     fields = {}
     for text in notice.request.disclosures:
-        _, name, value = msgspec.json.decode(from_base64url(text), type=tuple[str, str, object])
+        _, name, value = decode_json(from_base64url(text), tuple[str, str, object])
         fields[name] = value
     try:
-        return msgspec.convert(fields, type=acts.JourneyRequested)
+        return convert(fields, acts.JourneyRequested)
     except msgspec.ValidationError:
         return None
 

@@ -10,6 +10,7 @@ import msgspec
 
 from branchline.disclosure.policy import ReleasePolicy
 from branchline.disclosure.rules import Thresholds
+from branchline.foundation.decoding import decode_toml
 from branchline.foundation.durable import write_durably
 from branchline.foundation.errors import NotFound, Refused
 from branchline.foundation.ids import Name
@@ -85,7 +86,7 @@ class StationHome:
                 advice="Enrol one with 'branchline station enroll INVITATION'",
             )
         try:
-            return msgspec.toml.decode(file.read_bytes(), type=StationSettings)
+            return decode_toml(file.read_bytes(), StationSettings)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Refused(
                 f"{FILE} is not acceptable: {error}", advice="Correct the file"

@@ -25,6 +25,7 @@ from sqlalchemy import (
 
 from branchline.foundation.clock import Clock, rfc3339
 from branchline.foundation.database import reading, writing
+from branchline.foundation.decoding import decode_json
 from branchline.foundation.digest import Digest
 from branchline.foundation.errors import NotFound
 from branchline.journey.messages import Notice
@@ -183,16 +184,14 @@ class StationStore:
         """Return the notices of all visits that have not ended."""
         query = select(visits.c.notice).where(visits.c.ended == 0)
         with reading(self.engine) as connection:
-            return [
-                msgspec.json.decode(row.notice, type=Notice) for row in connection.execute(query)
-            ]
+            return [decode_json(row.notice, Notice) for row in connection.execute(query)]
 
     def visits(self) -> list[tuple[Notice, bool]]:
         """Return all visits, oldest first, each with whether it ended."""
         query = select(visits.c.notice, visits.c.ended)
         with reading(self.engine) as connection:
             return [
-                (msgspec.json.decode(row.notice, type=Notice), bool(row.ended))
+                (decode_json(row.notice, Notice), bool(row.ended))
                 for row in connection.execute(query)
             ]
 
@@ -222,7 +221,9 @@ class StationStore:
         )
         with reading(self.engine) as connection:
             return [
-                StoredEvent(row.round, Event(row.event), row.at, msgspec.json.decode(row.detail))
+                StoredEvent(
+                    row.round, Event(row.event), row.at, decode_json(row.detail, dict[str, Any])
+                )
                 for row in connection.execute(query)
             ]
 
@@ -287,7 +288,7 @@ class StationStore:
                     row.act,
                     row.journey,
                     row.attempt,
-                    msgspec.json.decode(row.entry, type=Entry),
+                    decode_json(row.entry, Entry),
                     row.parcel,
                     row.data,
                 )
@@ -359,7 +360,7 @@ class StationStore:
             row = connection.execute(query).first()
         if row is None:
             raise NotFound(f"No output of {journey} is held here")
-        return row.round, bytes(row.sealed), msgspec.json.decode(row.findings)
+        return row.round, bytes(row.sealed), decode_json(row.findings, list[dict[str, Any]])
 
     # What people decide
 
@@ -426,7 +427,7 @@ def _approval(row: Any) -> Approval:
         study=row.study,
         digest=row.digest,
         document=bytes(row.document),
-        entries=msgspec.json.decode(row.entries, type=tuple[Entry, ...]),
+        entries=decode_json(row.entries, tuple[Entry, ...]),
         datasets=tuple(row.datasets.split()),
         withdrawn=bool(row.withdrawn),
     )

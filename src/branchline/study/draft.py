@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from branchline.foundation.decoding import convert
 from branchline.foundation.keys import PublicKeys
 from branchline.study.document import CentralPin, StudyDocument, StudyRefused, check_study
 
@@ -41,7 +42,7 @@ def study_from_draft(text: str, lookup: Lookup, central: CentralPin) -> StudyDoc
         pinned[group] = [_pinned(entry, group, lookup) for entry in _entries(draft, group)]
     try:
         # Times may stand in the draft as TOML's own or as text.
-        document = msgspec.convert(pinned, StudyDocument, strict=True)
+        document = convert(pinned, StudyDocument)
     except msgspec.ValidationError as error:
         raise StudyRefused(f"The study draft is not acceptable: {error}") from error
     return check_study(document)

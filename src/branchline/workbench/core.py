@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-import msgspec
-
 from branchline.foundation.canonical import canonical_json
 from branchline.foundation.clock import Clock, rfc3339
+from branchline.foundation.decoding import decode_json
 from branchline.foundation.digest import Bytes, Digest, digest_of
 from branchline.foundation.errors import Corrupt, NotFound, Unavailable
 from branchline.foundation.http.client import ApiClient
@@ -146,7 +145,7 @@ class Core:
             try:
                 async for data in self._api.events(f"/v1/journeys/{journey}/events"):
                     heard, pause = loop.time(), 0.05
-                    status = msgspec.json.decode(data, type=messages.JourneyStatus)
+                    status = decode_json(data, messages.JourneyStatus)
                     if status != last:
                         last = status
                         yield status
