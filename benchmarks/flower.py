@@ -138,7 +138,7 @@ class Flower:
                 raise ProgramFailed(f"Flower's run of {size} parameters took over {seconds:.0f} s")
             time.sleep(0.2)
         measured: list[float] = json.loads(out.read_text())
-        return measured[1:]
+        return measured
 
     def _program(self, name: str) -> str:
         return str(self._binaries / name)

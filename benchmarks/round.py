@@ -58,9 +58,9 @@ class Size:
 SIZES = {
     "4kb": Size("4 KB", 1_000, 51, 7, 0.050, 100, 180),
     "10mb": Size("10 MB", 2_500_000, 5, 4, None, 10, 120),
-    "100mb": Size("100 MB", 25_000_000, 4, 3, None, 10, 180),
+    "100mb": Size("100 MB", 25_000_000, 4, 5, None, 10, 180),
 }
-QUICK = {"4kb": (11, 3), "10mb": (3, 2), "100mb": (3, 2)}
+QUICK = {"4kb": (11, 3), "10mb": (3, 2), "100mb": (3, 3)}
 """Rounds of ours and theirs with ``--quick``."""
 
 

@@ -11,16 +11,18 @@ import numpy as np
 
 
 def station(data, state, parameters):
-    patients, size = data["patients"], parameters["size"]
-    model = np.zeros(size, np.float32) if state is None else state["model"]
+    patients = data["patients"]
+    model = np.zeros(parameters["size"], np.float32) if state is None else state["model"]
     # Distinct at every station, as trained models are.
     step = np.float32(patients.column("step")[0].as_py())
-    return {"model": model + step * np.arange(size, dtype=np.float32), "n": len(patients)}
+    return {"model": model + step, "n": len(patients)}
 
 
 def combine(updates, state, parameters):
     total = sum(update["n"] for update in updates)
-    model = sum(update["model"] * np.float32(update["n"] / total) for update in updates)
+    model = np.zeros(parameters["size"], np.float32)
+    for update in updates:
+        model += update["model"] * np.float32(update["n"] / total)
     done = 1 if state is None else state["done"] + 1
     if done == parameters["rounds"]:
         return None, {"model": model}
