@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from branchline.central.service import CentralSettings, initialise, invite, running
+from branchline.central.founding import initialise, invite
+from branchline.central.service import CentralSettings, running
 from branchline.cli.station.site import Site
 from branchline.datasets.infer import infer_schema
 from branchline.datasets.store import DatasetStore

@@ -86,10 +86,10 @@ async def rounds(
         both = [requester.public.seal]
         combined = await aggregator.combine(number, updates, parcel, both, both[0])
         if combined.result is not None:
-            payload = unseal(combined.result, requester.seal_private)
+            payload = unseal(combined.result.data, requester.seal_private)
             return Outcome(decode_payload(payload, max_bytes=LIMIT), found)
         assert combined.state is not None
-        parcel, state = combined.state, unseal(combined.state, requester.seal_private)
+        parcel, state = combined.state.data, unseal(combined.state.data, requester.seal_private)
     raise AssertionError("no result within the train's rounds")
 
 

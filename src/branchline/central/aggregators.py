@@ -165,7 +165,9 @@ class Aggregators:
         try:
             await place.aggregator.start()
         except BranchlineError as error:
-            await self._fail(course, f"The aggregator cannot start at central: {error.refused}")
+            # The cause names folders of this machine: it stays in central's log.
+            log.error("the aggregator of %s cannot start: %s", course.journey.id, error)
+            await self._fail(course, "The aggregator cannot start at central")
 
     async def _call_key_back(self, course: Course, place: _Place) -> None:
         # This process was started anew: the key is with the stations, sealed; ask until one answers.

@@ -190,8 +190,10 @@ class Api:
         return size
 
     async def parcel(self, call: Call) -> web.StreamResponse:
-        """Return a sealed parcel to whoever knows its digest; only its recipients can open it."""
+        """Return a sealed parcel to whom it is for; only its recipients can open it, too."""
         digest = parse_digest(call.path("digest"))
+        if not self._desk.is_for(digest, call.by):
+            raise NotFound(f"No parcel {digest} was brought here for {call.by.name}")
         small = self._store.small_parcel(digest)
         if small is not None:
             return web.Response(body=small, content_type="application/octet-stream")

@@ -9,6 +9,7 @@ import msgspec
 
 from branchline.foundation.digest import Digest
 from branchline.foundation.errors import Conflict
+from branchline.foundation.http.api import Caller
 from branchline.journey import acts, machine
 from branchline.journey.machine import REQUESTER, Journey, Phase, StopPhase
 from branchline.journey.messages import JourneyStatus, Notice, ParcelRef, Recorded, StopStatus
@@ -132,6 +133,16 @@ class Course:
             state=self._state_ref(),
             inputs=inputs,
         )
+
+    def is_for(self, digest: Digest, caller: Caller) -> bool:
+        """Tell whether a parcel of this journey is for a party: result, state, or an input."""
+        journey = self.journey
+        if digest == journey.result:
+            return caller.keys.id == journey.requester
+        if digest == journey.state:
+            return caller.name in journey.stops or caller.name == self.host
+        parcels = (stop.parcel for stop in journey.stops.values())
+        return caller.name == self.host and digest in parcels
 
     def status(self) -> JourneyStatus:
         """Return the journey as its requester sees it."""

@@ -305,6 +305,12 @@ class Desk:
         """Return a requester's newest journeys, newest first."""
         return (self.course(journey) for journey in self.store.journeys_of(requester, most))
 
+    def is_for(self, digest: Digest, caller: Caller) -> bool:
+        """Tell whether a parcel is one that this party has to fetch."""
+        if any(course.is_for(digest, caller) for course in self._courses.values()):
+            return True
+        return any(course.is_for(digest, caller) for course in self.courses_of(caller.keys.id))
+
     def notices(self, party: str) -> list[bytes]:
         """Return everything a party is to do now."""
         found = (self._notice(course, party) for course in self._courses.values())

@@ -122,7 +122,7 @@ def home_option(variable: str, default: str) -> Callable[[F], F]:
     """Add ``--home``, which a variable of the environment can give, too."""
     return click.option(
         "--home",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
         envvar=variable,
         default=lambda: Path.home() / default,
         show_default=f"{variable} or ~/{default}",

@@ -199,7 +199,7 @@ class Report(msgspec.Struct, frozen=True):
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain JSON values."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
-        return {"verified": self.verified, **plain}
+        return {"verified": self.verified, **plain, "steps": list(plain["steps"])}
 
 
 def verify_evidence(

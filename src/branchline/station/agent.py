@@ -54,7 +54,7 @@ class Agent:
         while True:
             try:
                 self._house.outbox.catch_up()
-                async for data in self._house.client.events("/v1/inbox"):
+                async for data in self._house.client.events("/v1/inbox", self.connected.set):
                     pause = _FIRST_PAUSE
                     await self._take(data)
             except Unavailable as error:

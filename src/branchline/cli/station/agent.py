@@ -44,6 +44,10 @@ def enroll(invitation: str, ca_file: str | None, home: Path) -> Answer:
     )
 
 
+_PATIENCE = 10.0
+"""Seconds for which `serve` waits for the line to central before it says so."""
+
+
 @verb(None, "serve", "branchline station serve --verbose")
 @click.option("--verbose", "-v", count=True, help="Log more; twice for even more.")
 @HOME
@@ -52,6 +56,7 @@ def serve(verbose: int, home: Path) -> None:
 
     Opens no port: it keeps one outbound line to central and hears there of trains that come.
     """
+    import asyncio
     from contextlib import asynccontextmanager
 
     from branchline.cli.serving import serve as until_told
@@ -61,8 +66,13 @@ def serve(verbose: int, home: Path) -> None:
 
     @asynccontextmanager
     async def listening() -> Any:
-        async with running(place):
-            yield place.settings().central.url
+        async with running(place) as agent:
+            url = place.settings().central.url
+            try:
+                await asyncio.wait_for(agent.connected.wait(), _PATIENCE)
+            except TimeoutError:
+                click.echo(f"{url} does not answer; the station goes on trying.", err=True)
+            yield url
 
     log_to_stderr(verbose)
     until_told("station", listening())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar, overload
@@ -138,8 +138,14 @@ class ApiClient:
         known = None if digest is None else content_digest_field(sha256_of(digest))
         return await self._exchange("PUT", path, data, "application/octet-stream", None, known)
 
-    async def events(self, path: str) -> AsyncIterator[bytes]:
+    async def events(
+        self, path: str, opened: Callable[[], None] = lambda: None
+    ) -> AsyncIterator[bytes]:
         """Yield pushed events until the line breaks.
+
+        Args:
+            path: Where events are pushed.
+            opened: Called once the line is up.
 
         Raises:
             Unavailable: The server cannot be reached, or the line broke or fell silent.
@@ -149,6 +155,7 @@ class ApiClient:
             async with await self._send("GET", path, None, None, None, limits) as response:
                 if response.status >= 400:
                     self._raise(response, await response.read())
+                opened()
                 async for event in read_events(response.content):
                     yield event
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
