@@ -57,8 +57,13 @@ class Agent:
                 async for data in self._house.client.events("/v1/inbox", self.connected.set):
                     pause = _FIRST_PAUSE
                     await self._take(data)
-            except Unavailable as error:
+            except BranchlineError as error:
+                # Away, or this clock is wrong, or the key is not known there (any more): the next
+                # attempt may be taken, and whoever reads the log can see why this one was not.
                 log.warning("%s", error.refused)
+            except Exception:
+                # A full disk, say: the outermost loop goes on, and central tells it all again.
+                log.exception("the line to central is taken up again")
             self.connected.clear()
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)

@@ -20,7 +20,7 @@ from branchline.foundation.decoding import convert, decode_json
 from branchline.foundation.digest import Digest
 from branchline.foundation.durable import make_folder
 from branchline.foundation.encoding import from_base64url
-from branchline.foundation.errors import NotFound
+from branchline.foundation.errors import Corrupt, NotFound
 from branchline.foundation.http.client import ApiClient
 from branchline.journey import acts
 from branchline.journey.execution import House, TrainRun
@@ -173,12 +173,12 @@ def peek_request(notice: Notice) -> acts.JourneyRequested | None:
     if notice.request is None:
         return None
     fields = {}
-    for text in notice.request.disclosures:
-        _, name, value = decode_json(from_base64url(text), tuple[str, str, object])
-        fields[name] = value
     try:
+        for text in notice.request.disclosures:
+            _, name, value = decode_json(from_base64url(text), tuple[str, str, object])
+            fields[name] = value
         return convert(fields, acts.JourneyRequested)
-    except msgspec.ValidationError:
+    except (Corrupt, msgspec.DecodeError):
         return None
 
 

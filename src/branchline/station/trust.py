@@ -8,6 +8,8 @@ from branchline.foundation.keys import PublicKeys
 from branchline.journey import acts
 from branchline.journey.machine import REQUESTER
 from branchline.journey.messages import Notice, ParcelRef
+from branchline.journey.request import Route
+from branchline.station.gates import read_request
 from branchline.study.document import StudyDocument
 
 
@@ -49,17 +51,19 @@ def check_state(study: StudyDocument, journey: str, round_: int, ref: ParcelRef)
         raise Corrupt("A state's parcel is not the one its maker signed for")
 
 
-def recipient(study: StudyDocument, notice: Notice, to: str) -> str:
+def recipient(study: StudyDocument, notice: Notice, own: str, to: str) -> str:
     """Return to whom an output is sealed: keys pinned in the study, or signed for by its host.
 
     Args:
         study: The study, as the station approved it.
         notice: The notice with which the train came.
+        own: This station's name.
         to: A station, the requester, or empty for the aggregator.
 
     Raises:
-        Corrupt: Nobody the study knows.
+        Corrupt: Nobody the study knows, or nobody to whom this route's outputs go from here.
     """
+    _check_direction(read_request(notice, study).request.route, own, to)
     if not to:
         if notice.prepared is None:
             raise Corrupt("The notice does not name the aggregator's recipient")
@@ -77,3 +81,20 @@ def recipient(study: StudyDocument, notice: Notice, to: str) -> str:
     if station is None:
         raise Corrupt("The output is to go to a station that is not in the study")
     return station.keys.seal
+
+
+def _check_direction(route: Route, own: str, to: str) -> None:
+    """Refuse a recipient whom the requester's route does not put after this station.
+
+    Updates of a parallel route go to the aggregator alone. A sequence goes on to a later station,
+    or to the requester once as many stations as the quorum asks for can be in it.
+    """
+    later = route.stations[route.stations.index(own) + 1 :]
+    if route.kind == "parallel":
+        fits = not to
+    elif to == REQUESTER:
+        fits = len(route.stations) - len(later) >= route.quorum
+    else:
+        fits = to in later
+    if not fits:
+        raise Corrupt(f"From {own} this route's outputs do not go to {to or 'an aggregator'}")

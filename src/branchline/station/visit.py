@@ -337,7 +337,7 @@ class Visit:
 
     async def _depart(self) -> Event:
         number, payload = self._round.number, self._round.payload
-        to = recipient(self._study(), self._notice, self._notice.to)
+        to = recipient(self._study(), self._notice, self._name, self._notice.to)
         if len(payload) > LARGE:
             parcel = await asyncio.to_thread(seal_named, payload, [to])
         else:
@@ -382,7 +382,9 @@ class Visit:
     async def _forward(self, notice: Notice) -> None:
         number, sealed, _ = self._house.store.held(self.journey)
         payload = unseal(sealed, self._house.identity.seal_private)
-        parcel = seal_named(payload, [recipient(self._study(), self._notice, notice.to)])
+        parcel = seal_named(
+            payload, [recipient(self._study(), self._notice, self._name, notice.to)]
+        )
         act = acts.StopForwarded(
             id=new_id("act"),
             at=self._now(),
