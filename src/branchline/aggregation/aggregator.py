@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from branchline.foundation.digest import Bytes
 from branchline.foundation.errors import BranchlineError
-from branchline.foundation.sealing import Sealed, seal_named, unseal
+from branchline.foundation.sealing import Opening, Sealed, seal_into, seal_named, unseal
 from branchline.journey.custody import recipient_of
 from branchline.sandbox.engine import (
     Engine,
@@ -119,8 +120,8 @@ class Aggregator:
             AggregationFailed: The train's code failed, or broke a limit.
             Corrupt: A parcel cannot be opened.
         """
-        opened = [await self._open(parcel) for parcel in updates]
-        before = await self._state_before(round_, state)
+        opened = [self._open(parcel) for parcel in updates]
+        before = self._state_before(round_, state)
         await self.start()
         assert self._session is not None
         outcome = await self._session.run(RoundRequest(round_, self._parameters, before, opened))
@@ -131,7 +132,7 @@ class Aggregator:
                 detail={"reason": outcome.reason.value},
             )
         if outcome.result is not None:
-            return Combination(None, await _sealed(outcome.result, [requester]))
+            return Combination(None, await self._seal(outcome.result, [requester]))
         if outcome.state is None:
             raise AggregationFailed(
                 "The train's aggregator gave neither a state nor a result",
@@ -139,7 +140,7 @@ class Aggregator:
                 detail={"reason": "bad-output"},
             )
         self._state = (round_, outcome.state)
-        return Combination(await _sealed(outcome.state, [*stations, self.recipient]), None)
+        return Combination(await self._seal(outcome.state, [*stations, self.recipient]), None)
 
     async def close(self) -> None:
         """End the sandbox and remove the code."""
@@ -158,18 +159,17 @@ class Aggregator:
         )
         return await self._engine.start(spec)
 
-    async def _open(self, parcel: Bytes) -> Bytes:
-        if len(parcel) <= SMALL:
-            return unseal(parcel, self._key)
-        return await asyncio.to_thread(unseal, parcel, self._key)
+    def _open(self, parcel: Bytes) -> Bytes | Opening:
+        # A large one is opened while it is written to the sandbox's memory, not before.
+        return unseal(parcel, self._key) if len(parcel) <= SMALL else Opening(parcel, self._key)
 
-    async def _state_before(self, round_: int, parcel: Bytes | None) -> Bytes | None:
+    def _state_before(self, round_: int, parcel: Bytes | None) -> Bytes | Opening | None:
         if self._state is not None and self._state[0] == round_ - 1:
             return self._state[1]
-        return None if parcel is None else await self._open(parcel)
+        return None if parcel is None else self._open(parcel)
 
-
-async def _sealed(payload: Bytes, recipients: Sequence[str]) -> Sealed:
-    if len(payload) <= SMALL:
-        return seal_named(payload, recipients)
-    return await asyncio.to_thread(seal_named, payload, recipients)
+    async def _seal(self, payload: Bytes, recipients: Sequence[str]) -> Sealed:
+        if len(payload) <= SMALL:
+            return seal_named(payload, recipients)
+        file = self._folder.with_name(f"{self._folder.name}.{secrets.token_hex(4)}.parcel")
+        return await asyncio.to_thread(seal_into, file, payload, recipients)

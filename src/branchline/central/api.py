@@ -19,7 +19,7 @@ from branchline.central.rights import CENTRAL
 from branchline.central.store import Store
 from branchline.foundation.clock import Clock, rfc3339
 from branchline.foundation.digest import Digest, parse_digest
-from branchline.foundation.durable import make_folder, sync_folder
+from branchline.foundation.durable import make_folder
 from branchline.foundation.errors import Corrupt, NotAllowed, NotFound, Refused, Unavailable
 from branchline.foundation.http.api import Call, Route, openapi
 from branchline.foundation.http.server import READ_BUFFER
@@ -175,12 +175,11 @@ class Api:
                     if size > PARCEL_LIMIT:
                         raise Refused(f"A parcel has at most {PARCEL_LIMIT} bytes")
                     await asyncio.to_thread(_take, file.fileno(), state, group)
-                await asyncio.to_thread(os.fsync, file.fileno())
             if f"sha256:{state.hexdigest()}" != digest:
                 raise Corrupt(f"The bytes that came do not have the digest {digest}")
             if request.headers.get("Content-Digest") != content_digest_field(state.digest()):
                 raise NotAllowed("The parcel does not match its signed Content-Digest")
-            await asyncio.to_thread(_keep, temporary, self._store.blobs.path(digest))
+            await asyncio.to_thread(self._store.blobs.adopt, digest, temporary)
         except OSError as error:
             raise Unavailable(
                 f"The parcel cannot be written: {error.strerror}", advice="Try again later"
@@ -276,9 +275,3 @@ def _take(descriptor: int, state: hashlib._Hash, group: list[bytes]) -> None:
         view = memoryview(piece)
         while view:
             view = view[os.write(descriptor, view) :]
-
-
-def _keep(temporary: Path, target: Path) -> None:
-    make_folder(target.parent)
-    os.replace(temporary, target)
-    sync_folder(target.parent)

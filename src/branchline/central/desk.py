@@ -266,7 +266,10 @@ class Desk:
         digest, data = parcel.digest, parcel.data
         if len(data) <= INLINE:
             return {digest: bytes(data)}
-        await asyncio.to_thread(self.store.blobs.put_named, digest, data)
+        if parcel.file is not None:
+            await asyncio.to_thread(self.store.blobs.adopt, digest, parcel.file)
+        else:
+            await asyncio.to_thread(self.store.blobs.put_named, digest, data)
         await self.brought(digest, CENTRAL, len(data))
         return {}
 

@@ -7,11 +7,12 @@ is harmless; ``get`` gives back exactly the bytes named or raises; calls may com
 from __future__ import annotations
 
 import mmap
+import os
 from pathlib import Path
 from typing import Protocol
 
 from branchline.foundation.digest import Bytes, Digest, digest_of, parse_digest
-from branchline.foundation.durable import make_folder, write_durably
+from branchline.foundation.durable import make_folder, sync_file, sync_folder, write_durably
 from branchline.foundation.errors import Corrupt, NotFound
 
 
@@ -95,6 +96,14 @@ class FolderBlobs:
         if not target.exists():
             make_folder(target.parent)
             write_durably(target, data, mode=0o600)
+
+    def adopt(self, digest: Digest, file: Path) -> None:
+        """Take a file in whose digest the caller has just computed, durably."""
+        target = self.path(digest)
+        make_folder(target.parent)
+        sync_file(file)
+        os.replace(file, target)
+        sync_folder(target.parent)
 
     def get(self, digest: Digest) -> bytes:
         """Return the bytes of a digest, checked against it."""

@@ -16,6 +16,7 @@ def fresh(size: int) -> memoryview:
     """
     if size < LARGE:
         return memoryview(bytearray(size))
-    region = mmap.mmap(-1, size)
+    # Private: a shared one would be shmem, which rarely gets huge pages.
+    region = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     region.madvise(mmap.MADV_HUGEPAGE)
     return memoryview(region)

@@ -10,9 +10,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import mmap
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -39,11 +41,13 @@ class Sealed:
         data: The sealed bytes.
         digest: Their digest.
         content: Digest of what is inside.
+        file: Where the bytes lie, if they were sealed into a file.
     """
 
     data: Bytes
     digest: Digest
     content: Digest
+    file: Path | None = None
 
 
 def seal(data: Bytes, recipients: Sequence[str]) -> Bytes:
@@ -65,20 +69,123 @@ def seal_named(data: Bytes, recipients: Sequence[str]) -> Sealed:
         Refused: No recipient, or too many.
         Corrupt: A recipient is malformed.
     """
-    if not 1 <= len(recipients) <= _MAX_RECIPIENTS:
-        raise Refused(f"A parcel needs 1 to {_MAX_RECIPIENTS} recipients; got {len(recipients)}")
-    file_key = os.urandom(16)
-    stanzas = b"".join(_stanza(seal_public(r), file_key) for r in recipients)
-    header = VERSION + stanzas + b"---"
-    mac = _mac(file_key, header)
-    nonce = os.urandom(16)
-    head = header + b" " + _b64(mac) + b"\n" + nonce
-    out = fresh(len(head) + len(data) + TAG * (_last(len(data), CHUNK) + 1))
-    out[: len(head)] = head
-    outside, inside = hashlib.sha256(head), hashlib.sha256()
-    key = _hkdf(file_key, nonce, b"payload")
-    _encrypt(key, memoryview(data), out[len(head) :], outside, inside)
-    return Sealed(out, digest_from(outside.digest()), digest_from(inside.digest()))
+    sealing = _Sealing(data, recipients)
+    whole, at = fresh(sealing.size), 0
+    for piece in sealing.pieces():
+        whole[at : at + len(piece)] = piece
+        at += len(piece)
+    return Sealed(whole.toreadonly(), *sealing.names)
+
+
+def seal_into(file: Path, data: Bytes, recipients: Sequence[str]) -> Sealed:
+    """Seal bytes into a new file; what is returned is a view of it. Not forced to disk.
+
+    A large payload is written as it is sealed, so that it is in memory once, as the file's pages.
+
+    Raises:
+        Refused, Corrupt: As ``seal_named``.
+        OSError: The file cannot be written.
+    """
+    sealing = _Sealing(data, recipients)
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        for piece in sealing.pieces():
+            view = piece
+            while view:
+                view = view[os.write(descriptor, view) :]
+        mapped = memoryview(mmap.mmap(descriptor, sealing.size, access=mmap.ACCESS_READ))
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+    return Sealed(mapped, *sealing.names, file)
+
+
+class _Sealing:
+    """A payload sealed piece by piece."""
+
+    def __init__(self, data: Bytes, recipients: Sequence[str]) -> None:
+        if not 1 <= len(recipients) <= _MAX_RECIPIENTS:
+            raise Refused(
+                f"A parcel needs 1 to {_MAX_RECIPIENTS} recipients; got {len(recipients)}"
+            )
+        file_key = os.urandom(16)
+        stanzas = b"".join(_stanza(seal_public(r), file_key) for r in recipients)
+        header = VERSION + stanzas + b"---"
+        nonce = os.urandom(16)
+        self._head = header + b" " + _b64(_mac(file_key, header)) + b"\n" + nonce
+        self._key = _hkdf(file_key, nonce, b"payload")
+        self._data = memoryview(data)
+        self._outside, self._inside = hashlib.sha256(self._head), hashlib.sha256()
+        self._last = _last(len(self._data), CHUNK)
+        self.size = len(self._head) + len(self._data) + TAG * (self._last + 1)
+
+    def pieces(self) -> Iterator[memoryview]:
+        """Yield the sealed bytes in order; each piece is valid until the next is asked for."""
+        yield memoryview(self._head)
+        cipher, last = ChaCha20Poly1305(self._key), self._last
+        buffer = memoryview(bytearray(CHUNK + TAG))
+        for i in range(last + 1):
+            piece = self._data[i * CHUNK : (i + 1) * CHUNK]
+            sealed = buffer[: len(piece) + TAG]
+            cipher.encrypt_into(_nonce(i, last), piece, None, sealed)
+            self._inside.update(piece)
+            self._outside.update(sealed)
+            yield sealed
+
+    @property
+    def names(self) -> tuple[Digest, Digest]:
+        """Digests of the sealed bytes and of what is inside, once all pieces were taken."""
+        return digest_from(self._outside.digest()), digest_from(self._inside.digest())
+
+
+class Opening:
+    """A sealed payload that is opened piece by piece, as it is written to where it is used.
+
+    Args:
+        data: The sealed bytes.
+        private: The key.
+        expected: The digest the sealed bytes must have.
+
+    Raises:
+        Corrupt: Not an age file, or not sealed to this key; ``pieces`` notices changes further on.
+    """
+
+    def __init__(
+        self, data: Bytes, private: X25519PrivateKey, expected: Digest | None = None
+    ) -> None:
+        self._head, self._key, self._body = _open_header(memoryview(data), private)
+        self._expected = expected
+        size = CHUNK + TAG
+        self._last = _last(len(self._body), size)
+        rest = len(self._body) - self._last * size
+        if rest < TAG or (rest == TAG and self._last > 0):
+            raise Corrupt("A sealed parcel was cut")
+        self.size = len(self._body) - TAG * (self._last + 1)
+
+    def pieces(self) -> Iterator[memoryview]:
+        """Yield the opened bytes in order; each piece is valid until the next is asked for.
+
+        Raises:
+            Corrupt: The parcel was changed, or is not the one expected; what came before is not
+                to be used either.
+        """
+        cipher, size = ChaCha20Poly1305(self._key), CHUNK + TAG
+        outside = hashlib.sha256(self._head)
+        buffer = memoryview(bytearray(CHUNK))
+        for i in range(self._last + 1):
+            piece = self._body[i * size : (i + 1) * size]
+            opened = buffer[: len(piece) - TAG]
+            try:
+                cipher.decrypt_into(_nonce(i, self._last), piece, None, opened)
+            except InvalidTag as error:
+                raise Corrupt(f"A sealed parcel was changed or cut in its chunk {i}") from error
+            if self._expected is not None:
+                outside.update(piece)
+            yield opened
+        if self._expected not in (None, digest_from(outside.digest())):
+            raise Corrupt("A sealed parcel is not the one that was announced")
 
 
 def unseal(data: Bytes, private: X25519PrivateKey, expected: Digest | None = None) -> Bytes:
@@ -92,18 +199,25 @@ def unseal(data: Bytes, private: X25519PrivateKey, expected: Digest | None = Non
     Raises:
         Corrupt: Not an age file, not sealed to this key, or changed since it was sealed.
     """
-    view = memoryview(data)
+    opening = Opening(data, private, expected)
+    whole, at = fresh(opening.size), 0
+    for piece in opening.pieces():
+        whole[at : at + len(piece)] = piece
+        at += len(piece)
+    return whole.toreadonly()
+
+
+def _open_header(
+    view: memoryview, private: X25519PrivateKey
+) -> tuple[memoryview, bytes, memoryview]:
+    """Return the header with the nonce, the payload's key, and the payload."""
     # 64 stanzas of at most 160 bytes, the version, the mac and the nonce fit in here.
     header, mac, body = _split(bytes(view[: 16 << 10]))
     file_key = _file_key(header, private)
     if not hmac.compare_digest(_mac(file_key, header), mac):
         raise Corrupt("The header of a sealed parcel was changed")
     nonce = bytes(view[body : body + 16])
-    outside = None if expected is None else hashlib.sha256(view[: body + 16])
-    out = _decrypt(_hkdf(file_key, nonce, b"payload"), view[body + 16 :], outside)
-    if outside is not None and digest_from(outside.digest()) != expected:
-        raise Corrupt("A sealed parcel is not the one that was announced")
-    return out
+    return view[: body + 16], _hkdf(file_key, nonce, b"payload"), view[body + 16 :]
 
 
 def _stanza(recipient: X25519PublicKey, file_key: bytes) -> bytes:
@@ -142,43 +256,6 @@ def _split(head: bytes) -> tuple[bytes, bytes, int]:
     if not head.startswith(VERSION) or end < 0 or stop < 0:
         raise Corrupt("The parcel is not an age file")
     return head[: end + 4], _unb64(head[end + 5 : stop]), stop + 1
-
-
-def _encrypt(
-    key: bytes,
-    data: memoryview,
-    out: memoryview,
-    outside: hashlib._Hash,
-    inside: hashlib._Hash,
-) -> None:
-    cipher = ChaCha20Poly1305(key)
-    size, last = CHUNK + TAG, _last(len(data), CHUNK)
-    for i in range(last + 1):
-        piece = data[i * CHUNK : (i + 1) * CHUNK]
-        sealed = out[i * size : i * size + len(piece) + TAG]
-        cipher.encrypt_into(_nonce(i, last), piece, None, sealed)
-        inside.update(piece)
-        outside.update(sealed)
-
-
-def _decrypt(key: bytes, data: memoryview, outside: hashlib._Hash | None) -> Bytes:
-    cipher = ChaCha20Poly1305(key)
-    size, last = CHUNK + TAG, _last(len(data), CHUNK + TAG)
-    rest = len(data) - last * size
-    if rest < TAG or (rest == TAG and last > 0):
-        raise Corrupt("A sealed parcel was cut")
-    view = fresh(len(data) - TAG * (last + 1))
-    for i in range(last + 1):
-        piece = data[i * size : (i + 1) * size]
-        try:
-            cipher.decrypt_into(
-                _nonce(i, last), piece, None, view[i * CHUNK : i * CHUNK + len(piece) - TAG]
-            )
-        except InvalidTag as error:
-            raise Corrupt(f"A sealed parcel was changed or cut in its chunk {i}") from error
-        if outside is not None:
-            outside.update(piece)
-    return view.toreadonly()
 
 
 def _last(length: int, size: int) -> int:

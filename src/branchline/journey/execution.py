@@ -21,6 +21,7 @@ from branchline.disclosure.findings import Findings
 from branchline.disclosure.policy import Decision, ReleasePolicy, decide
 from branchline.disclosure.rows import RowIndex
 from branchline.disclosure.rules import Thresholds
+from branchline.foundation.buffers import fresh
 from branchline.foundation.canonical import digest_of_json
 from branchline.foundation.digest import Bytes, Digest
 from branchline.sandbox.engine import (
@@ -29,6 +30,7 @@ from branchline.sandbox.engine import (
     Failed,
     FailureReason,
     JobSpec,
+    Pieces,
     RoundRequest,
     Session,
 )
@@ -108,7 +110,7 @@ class TrainRun:
         )
         self._session = await self._house.engine.start(spec)
 
-    async def run(self, round_: int, state: Bytes | None) -> Checked | Failed:
+    async def run(self, round_: int, state: Bytes | Pieces | None) -> Checked | Failed:
         """Run one round and check what came out."""
         assert self._session is not None, "started first"
         sequential = self._opened.manifest.route.kind == "sequential"
@@ -124,7 +126,7 @@ class TrainRun:
 
     def _check(self, outputs: Bytes, logs: bytes) -> Checked | Failed:
         # numpy and pyarrow come with the first train, not with an idle station.
-        from branchline.sandbox.inside.values import PayloadError, decode_payload, encode_payload
+        from branchline.sandbox.inside.values import PayloadError, decode_payload, prepare_payload
 
         try:
             payload = decode_payload(outputs, max_bytes=self._house.limits.output_bytes)
@@ -132,8 +134,13 @@ class TrainRun:
             return Failed(FailureReason.BAD_OUTPUT, str(error), logs)
         findings = check_outputs(self._opened.manifest.outputs, payload, self._context)
         decision = decide(findings, self._house.policy)
-        leaving = encode_payload(findings.payload) if findings.payload else b""
-        return Checked(leaving, findings, decision, logs)
+        if not findings.payload:
+            return Checked(b"", findings, decision, logs)
+        # Encoded anew: bits that are no values (padding, bits under nulls) do not leave.
+        encoded = prepare_payload(findings.payload)
+        leaving = fresh(encoded.size)
+        encoded.write_to(leaving)
+        return Checked(leaving.toreadonly(), findings, decision, logs)
 
     def account(self, findings: Findings) -> None:
         """Add released numbers to the journey's account, which bounds all rounds together."""

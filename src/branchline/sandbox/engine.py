@@ -7,7 +7,7 @@ stop. Every engine passes the same contract suite (`tests/sandbox/test_contract.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -95,14 +95,27 @@ class JobSpec:
     purpose: Purpose = "station"
 
 
+class Pieces(Protocol):
+    """A payload that is made while it is written, such as a parcel being opened."""
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes all pieces have together."""
+        ...
+
+    def pieces(self) -> Iterator[memoryview]:
+        """Yield the bytes in order; an error while they are made is the round's error."""
+        ...
+
+
 @dataclass(frozen=True)
 class RoundRequest:
     """Ask for one round; `state` and `updates` are encoded payloads (`inside.values`)."""
 
     round: int
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    state: Bytes | None = None
-    updates: Sequence[Bytes] = ()
+    state: Bytes | Pieces | None = None
+    updates: Sequence[Bytes | Pieces] = ()
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from branchline.sandbox.engine import (
     Failed,
     FailureReason,
     JobSpec,
+    Pieces,
     RoundOutcome,
     RoundRequest,
 )
@@ -28,6 +29,7 @@ from branchline.sandbox.inside.frames import (
     Outgoing,
     TooLarge,
     pack,
+    size_of,
 )
 from branchline.sandbox.limits import RunRecord, Usage
 from branchline.sandbox.logs import LogPipe
@@ -137,12 +139,14 @@ class SandboxSession:
             return await self._fatal(FailureReason.BAD_OUTPUT)
 
     async def _exchange(self, request: RoundRequest) -> Incoming | None:
-        parts: list[tuple[str, Bytes]] = [("parameters", json.dumps(request.parameters).encode())]
+        parts: list[tuple[str, Bytes | Pieces]] = [
+            ("parameters", json.dumps(request.parameters).encode())
+        ]
         if request.state is not None:
             parts.append(("state", request.state))
         parts += [("update", update) for update in request.updates]
         header = {"round": request.round}
-        small = sum(len(part) for _, part in parts) <= INLINE_LIMIT
+        small = sum(size_of(part) for _, part in parts) <= INLINE_LIMIT
         frame = pack(header, parts) if small else await _pack_aside(header, parts)
         if not await self._parts.channel.send(frame):
             return None
@@ -237,7 +241,9 @@ class SandboxSession:
         return self._last
 
 
-async def _pack_aside(header: Mapping[str, object], parts: list[tuple[str, Bytes]]) -> Outgoing:
+async def _pack_aside(
+    header: Mapping[str, object], parts: list[tuple[str, Bytes | Pieces]]
+) -> Outgoing:
     """Copy large parts in a thread; when cancelled, the memfd is closed once it is there."""
     packing = asyncio.ensure_future(asyncio.to_thread(pack, header, parts))
     try:

@@ -14,16 +14,15 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from branchline.aggregation.aggregator import AggregationFailed, Aggregator, Combination
 from branchline.environment.host import mounts
-from branchline.foundation.digest import Bytes, Digest, digest_of
+from branchline.foundation.digest import Bytes, digest_of
 from branchline.foundation.errors import BranchlineError, Corrupt, NotAllowed, Unavailable
 from branchline.foundation.ids import new_id
 from branchline.foundation.jws import read_kid
-from branchline.foundation.sealing import unseal
+from branchline.foundation.sealing import Sealed, unseal
 from branchline.journey import acts, custody
 from branchline.journey.messages import Notice, ParcelRef
 from branchline.station.gates import check_receipt, own_study, read_request
 from branchline.station.house import StationHouse
-from branchline.station.outbox import rides_along
 from branchline.study.document import StudyDocument
 from branchline.train.bundle import verify_bundle
 from branchline.train.parameters import check_parameters
@@ -143,7 +142,7 @@ class Hosting:
             result=None if done.result is None else digest,
             content=done.parcel.content,
         )
-        await self._send(act, digest, done.parcel.data)
+        await self._send(act, done.parcel)
 
     async def _place(self, notice: Notice, key: X25519PrivateKey) -> _Place:
         study = own_study(self._house.approval_for(notice))
@@ -194,20 +193,18 @@ class Hosting:
             )
         )
 
-    async def _send(
-        self, act: acts.JourneyAct, parcel: Digest | None = None, data: Bytes | None = None
-    ) -> None:
-        small = data is not None and rides_along(data)
-        if parcel is not None and data is not None and not small:
-            await self._house.outbox.lay_down(parcel, data)
+    async def _send(self, act: acts.JourneyAct, parcel: Sealed | None = None) -> None:
+        small = bytes(parcel.data) if parcel is not None and parcel.file is None else None
+        if parcel is not None and parcel.file is not None:
+            self._house.outbox.lay_down(parcel)
         queued = self._house.store.queue(
             act.journey,
             0,
             [],
             act.id,
             acts.sign_act(act, self._house.identity),
-            parcel,
-            bytes(data) if data is not None and small else None,
+            None if parcel is None else parcel.digest,
+            small,
         )
         await self._house.outbox.send(queued)
 

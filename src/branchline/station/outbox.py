@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from branchline.foundation.digest import Bytes, Digest, digest_of_file
 from branchline.foundation.durable import make_folder
 from branchline.foundation.errors import BranchlineError, Unavailable
 from branchline.foundation.http.client import ApiClient
+from branchline.foundation.sealing import Sealed, seal_into, seal_named
 from branchline.journey.messages import INLINE, ActMessage, Recorded
 from branchline.station.store import Queued, StationStore
 
 log = logging.getLogger("branchline.station")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+LARGE = INLINE - 8192
+"""Payloads up to this many bytes ride, sealed, in their act's message."""
 
 
 class Outbox:
@@ -34,10 +40,20 @@ class Outbox:
         self._large: dict[Digest, Bytes] = {}
         self._catching_up: asyncio.Task[None] | None = None
 
-    async def lay_down(self, digest: Digest, data: Bytes) -> None:
-        """Keep a large parcel until its act is acknowledged."""
-        await asyncio.to_thread(self._path(digest).write_bytes, data)
-        self._large[digest] = data
+    async def seal(self, payload: Bytes, recipients: Sequence[str]) -> Sealed:
+        """Seal a payload; a large parcel lies in a file until its act is acknowledged."""
+        if len(payload) <= LARGE:
+            return seal_named(payload, recipients)
+        file = self._folder / f"{secrets.token_hex(8)}.part"
+        parcel = await asyncio.to_thread(seal_into, file, payload, recipients)
+        self.lay_down(parcel)
+        return parcel
+
+    def lay_down(self, parcel: Sealed) -> None:
+        """Keep a large parcel that lies in a file until its act is acknowledged."""
+        assert parcel.file is not None, "large parcels are sealed into files"
+        os.replace(parcel.file, self._path(parcel.digest))
+        self._large[parcel.digest] = parcel.data
 
     def forget_lost(self) -> None:
         """Forget waiting acts whose large parcel did not survive a crash: they are done again."""
@@ -119,8 +135,3 @@ class Outbox:
 
     def _path(self, digest: Digest) -> Path:
         return self._folder / digest.removeprefix("sha256:")
-
-
-def rides_along(data: Bytes) -> bool:
-    """Tell whether a parcel is small enough to ride in its act's message."""
-    return len(data) <= INLINE

@@ -17,7 +17,7 @@ from branchline.foundation.canonical import digest_of_json
 from branchline.foundation.digest import Bytes, Digest
 from branchline.foundation.errors import BranchlineError, Corrupt, Unavailable
 from branchline.foundation.ids import new_id
-from branchline.foundation.sealing import Sealed, seal, seal_named, unseal
+from branchline.foundation.sealing import Opening, Sealed, seal, unseal
 from branchline.journey import acts
 from branchline.journey.execution import Checked, TrainRun, findings_as_json
 from branchline.journey.messages import Notice
@@ -25,7 +25,6 @@ from branchline.journey.stop import ASKS, Event, Instruction, State, replay, ste
 from branchline.sandbox.engine import Failed, FailureReason
 from branchline.station.gates import Admitted, own_study, read_request, require_still
 from branchline.station.house import StationHouse
-from branchline.station.outbox import rides_along
 from branchline.station.store import PersonsWord, StoredEvent
 from branchline.station.trust import check_state, recipient
 from branchline.study.document import StudyDocument
@@ -291,10 +290,9 @@ class Visit:
         except BranchlineError as error:
             return await self._fail("The study no longer permits this journey", str(error))
         try:
-            state = await self._state()
+            outcome = await self._run.run(self._round.number, await self._state())
         except Corrupt as error:
             return await self._fail("The state that came is damaged", str(error))
-        outcome = await self._run.run(self._round.number, state)
         if isinstance(outcome, Failed):
             return await self._fail(SAFE_FAILURES[outcome.reason], outcome.trace)
         self._keep(outcome)
@@ -338,10 +336,7 @@ class Visit:
     async def _depart(self) -> Event:
         number, payload = self._round.number, self._round.payload
         to = recipient(self._study(), self._notice, self._name, self._notice.to)
-        if len(payload) > LARGE:
-            parcel = await asyncio.to_thread(seal_named, payload, [to])
-        else:
-            parcel = seal_named(payload, [to])
+        parcel = await self._house.outbox.seal(payload, [to])
         act = acts.StopReleased(
             id=new_id("act"),
             at=self._now(),
@@ -382,9 +377,8 @@ class Visit:
     async def _forward(self, notice: Notice) -> None:
         number, sealed, _ = self._house.store.held(self.journey)
         payload = unseal(sealed, self._house.identity.seal_private)
-        parcel = seal_named(
-            payload, [recipient(self._study(), self._notice, self._name, notice.to)]
-        )
+        to = recipient(self._study(), self._notice, self._name, notice.to)
+        parcel = await self._house.outbox.seal(payload, [to])
         act = acts.StopForwarded(
             id=new_id("act"),
             at=self._now(),
@@ -458,11 +452,7 @@ class Visit:
         parcel: Sealed | None = None,
     ) -> None:
         """Make an act durable here, then tell central; unreachable, it waits in the outbox."""
-        small = None
-        if parcel is not None and rides_along(parcel.data):
-            small = bytes(parcel.data)
-        elif parcel is not None:
-            await self._house.outbox.lay_down(parcel.digest, parcel.data)
+        small = bytes(parcel.data) if parcel is not None and parcel.file is None else None
         queued = self._house.store.queue(
             self.journey,
             self.attempt,
@@ -474,7 +464,7 @@ class Visit:
         )
         await self._house.outbox.send(queued)
 
-    async def _state(self) -> Bytes | None:
+    async def _state(self) -> Bytes | Opening | None:
         notice = self._round.notice
         ref = notice.state if notice is not None else None
         if ref is None:
@@ -485,7 +475,8 @@ class Visit:
             data = await self._house.client.get_bytes(f"/v1/parcels/{ref.digest}")
         own = self._house.identity.seal_private
         if len(data) > LARGE:
-            return await asyncio.to_thread(unseal, data, own, ref.digest)
+            # Opened while it is written to the sandbox's memory, not before.
+            return Opening(data, own, ref.digest)
         return unseal(data, own, ref.digest)
 
     def _study(self) -> StudyDocument:

@@ -54,7 +54,7 @@ class Incoming(NamedTuple):
 
 def pack(header: Mapping[str, Any], parts: Sequence[tuple[str, Any]]) -> Outgoing:
     """Make a frame from parts that are bytes-like or `Writable`."""
-    sizes = [(name, _size(part)) for name, part in parts]
+    sizes = [(name, size_of(part)) for name, part in parts]
     total = sum(_padded(size) for _, size in sizes)
     inline = total <= INLINE_LIMIT
     text = json.dumps({**header, "parts": sizes, "inline": inline}).encode()
@@ -163,10 +163,12 @@ def _mapped(descriptor: int, total: int) -> memoryview:
 def _fill(target: memoryview, parts: Sequence[tuple[str, Any]]) -> None:
     start = 0
     for _, part in parts:
-        size = _size(part)
+        size = size_of(part)
         with target[start : start + size] as place:
             if hasattr(part, "write_to"):
                 part.write_to(place)
+            elif hasattr(part, "pieces"):
+                _gather(place, part)
             else:
                 place[:] = memoryview(part).cast("B")
         start += _padded(size)
@@ -176,16 +178,26 @@ def _write_all(descriptor: int, parts: Sequence[tuple[str, Any]]) -> None:
     """Write without mapping: `pwrite` leaves other threads of the station running meanwhile."""
     start = 0
     for _, part in parts:
-        view = memoryview(part).cast("B")
-        done = 0
-        while done < len(view):
-            done += os.pwrite(descriptor, view[done:], start + done)
-        start += _padded(len(view))
+        at = start
+        for piece in part.pieces() if hasattr(part, "pieces") else (memoryview(part).cast("B"),):
+            done = 0
+            while done < len(piece):
+                done += os.pwrite(descriptor, piece[done:], at + done)
+            at += len(piece)
+        start += _padded(size_of(part))
+
+
+def _gather(place: memoryview, part: Any) -> None:
+    at = 0
+    for piece in part.pieces():
+        place[at : at + len(piece)] = piece
+        at += len(piece)
 
 
 def _padded(size: int) -> int:
     return -(-size // _ALIGNMENT) * _ALIGNMENT
 
 
-def _size(part: Any) -> int:
-    return part.size if hasattr(part, "write_to") else memoryview(part).nbytes
+def size_of(part: Any) -> int:
+    """Return how many bytes a part has: bytes-like, or one that says its `size` itself."""
+    return part.size if hasattr(part, "size") else memoryview(part).nbytes
