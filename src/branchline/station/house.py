@@ -67,6 +67,14 @@ class StationHouse:
         """The environment trains see here."""
         return describe_host()
 
+    def describe(self) -> None:
+        """Find out what environment trains see here, once; later it is at hand.
+
+        Raises:
+            EnvironmentRefused: It does not work.
+        """
+        _ = self.host
+
     @cached_property
     def enforced(self) -> Digest:
         """Digest of what the engine enforces on this machine."""

@@ -189,6 +189,12 @@ class Visit:
 
     async def _check_gates(self) -> Event:
         try:
+            await asyncio.to_thread(self._house.describe)
+        except BranchlineError as error:
+            # The cause names folders of this machine: it stays in the station's log.
+            log.error("%s cannot be checked: %s", self.journey, error)
+            return await self._decline("policy", NOT_CHECKED)
+        try:
             self._admitted = await self._house.admit(self._notice, self._bundle)
         except Unavailable:
             raise
