@@ -163,7 +163,7 @@ async def test_a_replayed_request_is_refused_and_a_repeated_act_gets_its_answer(
     status, first = await raw.post(body, headers)
     assert status == 200
     status, problem = await raw.post(body, headers)
-    assert (status, problem["error"]) == (403, "not-allowed")
+    assert (status, problem["error"]) == (401, "stale-signature")
     assert world.incidents()[-1] == "This signed request was already received"
     anew = raw.signed(world.pi.identity, body, key, "/v1/acts")
     assert await raw.post(body, anew) == (200, first)

@@ -102,8 +102,6 @@ class There:
         arguments: What follows ``python -m branchline``.
         log: Where its standard error goes, appended.
         environment: What is added to the environment.
-        prefix: What stands before the command, e.g. ``faketime``.
-        limit: Called in the child before it starts, e.g. to set a resource limit.
     """
 
     def __init__(
@@ -111,11 +109,9 @@ class There:
         arguments: Sequence[str],
         log: Path,
         environment: Mapping[str, str] | None = None,
-        prefix: Sequence[str] = (),
-        limit: Callable[[], None] | None = None,
     ) -> None:
-        self._arguments, self.log, self._limit = list(arguments), log, limit
-        self.environment, self.prefix = dict(environment or {}), list(prefix)
+        self._arguments, self.log = list(arguments), log
+        self.environment = dict(environment or {})
         self.process: asyncio.subprocess.Process | None = None
         self.printed = b""
 
@@ -123,7 +119,6 @@ class There:
         """Start it and read the line that says that it is ready."""
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *self.prefix,
                 sys.executable,
                 "-m",
                 "branchline",
@@ -132,7 +127,6 @@ class There:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 env=os.environ | self.environment,
-                preexec_fn=self._limit,
             )
         assert self.process.stdout is not None
         line = await asyncio.wait_for(self.process.stdout.readline(), 30)
@@ -157,7 +151,7 @@ class There:
             rest, _ = await asyncio.wait_for(process.communicate(), 20)
         except TimeoutError:
             process.kill()
-            rest, _ = await process.communicate()
+            rest, _ = await asyncio.wait_for(process.communicate(), 10)
         self.printed += rest
 
 

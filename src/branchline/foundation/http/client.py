@@ -41,6 +41,7 @@ from branchline.foundation.keys import Identity
 T = TypeVar("T")
 
 PIECE = 1 << 20
+_RESIGNED = 3
 SILENCE = 45.0
 """Seconds without a keep-alive after which a line of events counts as dead."""
 
@@ -150,6 +151,18 @@ class ApiClient:
         Raises:
             Unavailable: The server cannot be reached, or the line broke or fell silent.
         """
+        resigned = 0
+        while True:
+            try:
+                async for event in self._listen(path, opened):
+                    yield event
+                return
+            except StaleSignature:
+                if resigned == _RESIGNED:
+                    raise
+                resigned += 1
+
+    async def _listen(self, path: str, opened: Callable[[], None]) -> AsyncIterator[bytes]:
         limits = aiohttp.ClientTimeout(total=None, sock_read=SILENCE, sock_connect=10)
         try:
             async with await self._send("GET", path, None, None, None, limits) as response:
@@ -171,15 +184,15 @@ class ApiClient:
         digest: str | None = None,
     ) -> Bytes:
         deadline = asyncio.get_running_loop().time() + self._retry_seconds
-        pause, resigned = 0.05, False
+        pause, resigned = 0.05, 0
         while True:
             try:
                 return await self._once(method, path, data, kind, key, digest)
             except StaleSignature:
-                # The first such answer tells the server's time; a second one is final.
-                if resigned:
+                # The first such answer tells the server's time; more than a few are final.
+                if resigned == _RESIGNED:
                     raise
-                resigned = True
+                resigned += 1
             except Unavailable:
                 if asyncio.get_running_loop().time() + pause > deadline:
                     raise

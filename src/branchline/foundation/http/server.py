@@ -63,7 +63,7 @@ class SeenNonces:
         """Refuse a signature that was seen before.
 
         Raises:
-            NotAllowed: The very same signed request came earlier.
+            StaleSignature: The very same signed request came earlier.
         """
         if self._swept is None or now - self._swept > WINDOW:
             limit = now - 2 * WINDOW
@@ -71,7 +71,9 @@ class SeenNonces:
             self._swept = now
         key = (signed.key_id, signed.nonce)
         if key in self._seen:
-            raise NotAllowed(
+            # Also what a client's or proxy's library does by itself when a connection breaks: the
+            # caller signs anew, and for a repeated act gets the answer it had.
+            raise StaleSignature(
                 "This signed request was already received", advice="Sign a new request"
             )
         self._seen[key] = signed.created
