@@ -61,9 +61,10 @@ def command(bwrap: str, spec: JobSpec, settings: str, descriptors: Descriptors) 
     return [
         bwrap,
         *_namespaces(),
-        *_root(spec, descriptors),
         *_kernel_folders(),
         *_scratch(spec.limits.scratch_bytes),
+        # After /tmp: an environment may lie below it.
+        *_root(spec, descriptors),
         *_job(spec),
         *("--remount-ro", "/"),
         *_environment(spec),
