@@ -33,7 +33,7 @@ def columns(draw: st.DrawFn) -> Column:
         more |= {"minimum": draw(st.none() | st.just(low)), "maximum": high}
     return Column(
         draw(names),
-        kind,
+        kind,  # type: ignore[arg-type]  # drawn from the kinds there are
         nullable=draw(st.booleans()),
         unit=draw(st.none() | texts),
         description=draw(texts),

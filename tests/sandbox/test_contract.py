@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from tests.sandbox.trains import (
     GOOD,
     SMALL,
@@ -19,6 +21,9 @@ from tests.sandbox.trains import (
 )
 
 from branchline.foundation.digest import Bytes
+from branchline.foundation.encoding import to_bech32
+from branchline.foundation.errors import Corrupt
+from branchline.foundation.sealing import Opening, seal_named
 from branchline.sandbox.engine import (
     Completed,
     Engine,
@@ -76,6 +81,44 @@ async def test_a_round_sees_data_state_and_parameters(engine: Engine, bench: Ben
     found = outputs(await run_once(engine, bench.job(source), request))
     assert (found["ages"], found["k"]) == (780, 3)
     assert np.array_equal(found["s"], [0, 2, 4, 6])  # type: ignore[arg-type]
+
+
+async def test_a_part_of_the_environment_may_lie_below_tmp(engine: Engine, bench: Bench) -> None:
+    """Scratch space hides nothing of the environment, wherever on the host that lies."""
+    source = """
+    def station(data, state, parameters):
+        return {"said": open("/tmp/below/word").read()}
+    """
+    job = bench.job(source)
+    (bench.folder / "below").mkdir()
+    (bench.folder / "below" / "word").write_text("here")
+    more = [*job.environment.root, (bench.folder / "below", "/tmp/below")]
+    mount = dataclasses.replace(job.environment, root=more)  # type: ignore[type-var]
+    found = outputs(await run_once(engine, dataclasses.replace(job, environment=mount)))
+    assert found["said"] == "here"
+
+
+async def test_a_state_made_while_it_is_written_arrives_whole(engine: Engine, bench: Bench) -> None:
+    """A parcel is opened straight into the session's memory, and a damaged one stops the round."""
+    source = """
+    def station(data, state, parameters):
+        return {"sum": float(state["model"].sum())}
+    """
+    key = X25519PrivateKey.generate()
+    model = np.arange(300_000.0)
+    sealed = seal_named(
+        encode_payload({"model": model}), [to_bech32("age", key.public_key().public_bytes_raw())]
+    )
+    session = await engine.start(bench.job(source))
+    try:
+        request = RoundRequest(1, state=Opening(sealed.data, key, sealed.digest))
+        assert outputs(await session.run(request))["sum"] == model.sum()
+        damaged = bytearray(sealed.data)
+        damaged[-100] ^= 1
+        with pytest.raises(Corrupt, match="changed or cut"):
+            await session.run(RoundRequest(2, state=Opening(damaged, key)))
+    finally:
+        await session.close()
 
 
 async def test_pandas_frames_in_and_out(engine: Engine, bench: Bench) -> None:

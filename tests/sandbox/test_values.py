@@ -87,7 +87,9 @@ def same(left: Any, right: Any) -> bool:
             left, right, equal_nan=left.dtype.kind == "f"
         )
     if isinstance(left, pa.Table):
-        return left.to_pydict() == right.to_pydict() and left.schema.types == right.schema.types
+        return bool(
+            left.to_pydict() == right.to_pydict() and left.schema.types == right.schema.types
+        )
     return type(left) is type(right) and left == right
 
 

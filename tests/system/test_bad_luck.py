@@ -14,6 +14,9 @@ import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
+from tests.system import world as w
+from tests.system.trains import MEAN
+from yarl import URL
 
 from branchline.central.service import CentralSettings, running
 from branchline.foundation.clock import SystemClock
@@ -22,8 +25,6 @@ from branchline.foundation.http.client import ApiClient
 from branchline.foundation.ids import new_id
 from branchline.journey import acts
 from branchline.journey.machine import Phase, StopPhase
-from tests.system import world as w
-from tests.system.trains import MEAN
 
 pytestmark = pytest.mark.slow
 
@@ -252,7 +253,7 @@ class BadLine:
         body = await request.read()
         # Host stays as the client wrote it: the signature covers it.
         headers = [(k, v) for k, v in request.headers.items() if k.lower() not in _HOP]
-        url = aiohttp.client.URL(self._to + request.raw_path, encoded=True)
+        url = URL(self._to + request.raw_path, encoded=True)
         await asyncio.sleep(self._luck.uniform(0, 0.08))
         if request.path.endswith(("/inbox", "/events")):
             return await self._stream(request, url, headers)

@@ -197,7 +197,7 @@ async def check_proof(story: Story, status: messages.JourneyStatus) -> None:
     sealed = await world.pi.client.get_bytes(f"/v1/parcels/{status.result}")
     payload = bytes(unseal(sealed, world.pi.identity.seal_private))
     evidence = await world.evidence(story.request.journey)
-    verify_evidence(evidence, story.request, bundle, payload).require()
+    verify_evidence(evidence, story.request, bytes(bundle), payload).require()
 
 
 def check_history(story: Story, status: messages.JourneyStatus) -> None:

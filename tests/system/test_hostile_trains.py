@@ -13,6 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 import pytest_asyncio
+from tests.system import world as w
+from tests.system.trains import MEAN, Train, hostile
 
 from branchline.disclosure.findings import SafeReason
 from branchline.foundation.encoding import to_base64url
@@ -21,8 +23,6 @@ from branchline.journey import acts
 from branchline.journey.machine import StopPhase
 from branchline.sandbox.limits import MIB, Limits
 from branchline.station.visit import SAFE_FAILURES
-from tests.system import world as w
-from tests.system.trains import MEAN, Train, hostile
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -103,7 +103,7 @@ def private_keys(world: w.World) -> Iterator[tuple[str, bytes]]:
 
 def files(*folders: Path) -> dict[Path, bytes]:
     """Read every file below some folders."""
-    found = [path for folder in folders for path in (folder.rglob("*"), [folder]) for path in path]
+    found = [path for folder in folders for path in (folder, *folder.rglob("*"))]
     return {path: path.read_bytes() for path in found if path.is_file()}
 
 

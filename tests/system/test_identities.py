@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from tests.system import world as w
 from tests.system.trains import MEAN
+from yarl import URL
 
 from branchline.foundation.canonical import canonical_json
 from branchline.foundation.clock import SystemClock
@@ -251,10 +252,7 @@ async def test_a_stranger_cannot_tell_a_journey_from_none(world: w.World) -> Non
         (acts.StopDeclined, {"station": "north", "by": "x", "reason": "y"}),
         (acts.JourneyFailed, {"reason": "x"}),
     ):
-        answers = [
-            await caught(world.tell(kind, j, mallory, **more))  # type: ignore[arg-type]
-            for j in (journey, nothing)
-        ]
+        answers = [await caught(world.tell(kind, j, mallory, **more)) for j in (journey, nothing)]
         assert isinstance(answers[1], NotFound)
         assert w.same_answer(answers[0], answers[1], journey, nothing), kind
     for path in ("", "/evidence", "/events"):
@@ -336,7 +334,7 @@ async def test_a_parcel_is_what_its_digest_says(world: w.World) -> None:
 async def test_only_the_ledgers_files_are_public(world: w.World, path: str) -> None:
     """No path leads out of the ledger's folder."""
     async with aiohttp.ClientSession() as session:
-        url = aiohttp.client.URL(f"{world.url}/ledger/{path}", encoded=True)
+        url = URL(f"{world.url}/ledger/{path}", encoded=True)
         async with session.get(url) as response:
             assert response.status == 404
 

@@ -146,8 +146,8 @@ async def gather(lies: Liar) -> None:
         for _ in range(count):
             request = await world.request(train)
             await world.ask(request)
-            lies.trains[request.train] = await world.pi.client.get_bytes(
-                f"/v1/trains/{request.train}"
+            lies.trains[request.train] = bytes(
+                await world.pi.client.get_bytes(f"/v1/trains/{request.train}")
             )
             if train is MEAN:
                 await world.until(request.journey, lambda s: s.stops[0].phase == "told")

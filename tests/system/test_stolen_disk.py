@@ -62,7 +62,7 @@ async def taken(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Taken
         taken = Taken(folder / "disk", world)
         taken.request = request
         taken.evidence = await world.evidence(request.journey)
-        taken.bundle = await world.pi.client.get_bytes(f"/v1/trains/{request.train}")
+        taken.bundle = bytes(await world.pi.client.get_bytes(f"/v1/trains/{request.train}"))
         sealed = await world.pi.client.get_bytes(f"/v1/parcels/{status.result}")
         taken.payload = bytes(unseal(sealed, world.pi.identity.seal_private))
         yield taken

@@ -169,14 +169,14 @@ class Member:
         return rfc3339(self.clock.now())
 
     async def act(
-        self, act: acts.Act, *, parcels: dict[str, bytes] | None = None, key: str | None = None
+        self, act: acts.Act, *, parcels: dict[Any, bytes] | None = None, key: str | None = None
     ) -> messages.Recorded:
         """Sign an act and send it."""
         entry = acts.sign_act(act, self.identity)
         return await self.send(entry, key or act.id, parcels)
 
     async def send(
-        self, entry: Any, key: str, parcels: dict[str, bytes] | None = None
+        self, entry: Any, key: str, parcels: dict[Any, bytes] | None = None
     ) -> messages.Recorded:
         """Send an act that is signed already."""
         message = messages.ActMessage(entry=entry, parcels=parcels or {})
@@ -305,7 +305,7 @@ class World:
     ) -> messages.Recorded:
         """Decide about a study."""
         study = document or self.approved
-        about = {"study": study.id, "study_digest": study.digest}
+        about: dict[str, Any] = {"study": study.id, "study_digest": study.digest}
         return await member.act(kind(id=new_id("act"), at=member.at(), **about, **more))
 
     async def approve_at(self, station: str, document: StudyDocument | None = None) -> None:
@@ -379,7 +379,7 @@ class World:
             study_digest=self.approved.digest,
             train=digest,  # type: ignore[arg-type]  # as the bundle names itself
             author=author,
-            route=Route(**(route | wanted)),
+            route=Route(**(route | wanted)),  # type: ignore[arg-type]  # a test's own words
             parameters=parameters,
             datasets=dict.fromkeys(self.homes, "trial"),
         )
