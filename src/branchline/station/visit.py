@@ -426,8 +426,8 @@ class Visit:
         detail = {"by": by, "reason": reason[:500]}
         if findings is not None:
             detail["findings"] = json.dumps(findings_as_json(findings))
-        await self._do(act, [(number, Event.WITHHELD, detail)])
         await self._clear()
+        await self._do(act, [(number, Event.WITHHELD, detail)])
         return Event.WITHHELD
 
     async def _fail(self, safe: str, trace: str) -> Event:
@@ -440,8 +440,9 @@ class Visit:
             reason=safe,
         )
         detail = {"reason": safe, "trace": trace[-20_000:]}
-        await self._do(act, [(self._round.number, Event.FAILED, detail)])
+        # Nothing of the data lies about any more when the requester learns of it.
         await self._clear()
+        await self._do(act, [(self._round.number, Event.FAILED, detail)])
         return Event.FAILED
 
     async def _report_failure(self, safe: str) -> None:
