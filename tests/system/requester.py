@@ -13,10 +13,10 @@ from branchline.foundation.keys import Identity
 from branchline.journey.messages import ActMessage, Recorded
 
 
-async def main(url: str, keys: Path, message: Path, act: str) -> None:
+async def main(url: str, keys: Path, message: bytes, act: str) -> None:
     """Send the act in a file, and print its place in the ledger once it is acknowledged."""
     client = ApiClient(url, Identity.load_or_create(keys))
-    body = msgspec.json.decode(message.read_bytes(), type=ActMessage)
+    body = msgspec.json.decode(message, type=ActMessage)
     recorded = await client.call("POST", "/v1/acts", body=body, answer=Recorded, key=act)
     sys.stdout.write(f"{recorded.position}\n")
     sys.stdout.flush()
@@ -24,4 +24,4 @@ async def main(url: str, keys: Path, message: Path, act: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]))
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]).read_bytes(), sys.argv[4]))

@@ -145,21 +145,23 @@ def once(world: w.World, journey: str) -> None:
 async def test_stations_wait_for_a_central_that_is_away(tmp_path: Path) -> None:
     """They finish what they do, keep it, and send it when central is back; the key comes back."""
     async with w.inhabited(w.here(tmp_path)) as world:
-        journey = await world.depart(MEAN, parameters={"rounds": 2, "seconds": 0.5})
-        await world.until(journey, lambda s: all(x.phase == StopPhase.RUNNING for x in s.stops))
+        journey = await world.depart(MEAN, parameters={"rounds": 2, "seconds": 1.0})
+        await w.eventually(
+            lambda: len([a for _, a in world.history(journey=journey) if _begun(a)]) == 2
+        )
         await world.central.stop()
         store = world.station_store("north")
-        async with asyncio.timeout(w.PATIENCE):
-            while not any(e.event == "departed" for e in store.events(journey, 1)):
-                await asyncio.sleep(0.05)
+        await w.eventually(lambda: "departed" in [e.event for e in store.events(journey, 1)])
         assert store.waiting()
         await world.central.start()
         assert (await world.arrived(journey))["rounds"] == 2
-        async with asyncio.timeout(w.PATIENCE):
-            while store.waiting():
-                await asyncio.sleep(0.05)
+        await w.eventually(lambda: not store.waiting())
         store.engine.dispose()
         once(world, journey)
+
+
+def _begun(act: acts.Act) -> bool:
+    return isinstance(act, acts.StopStarted)
 
 
 # Clocks

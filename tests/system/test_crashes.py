@@ -193,7 +193,7 @@ async def check_end(story: Story, status: messages.JourneyStatus) -> None:
 async def check_proof(story: Story, status: messages.JourneyStatus) -> None:
     """What came through the crashes can be verified offline."""
     world = story.world
-    bundle = await world.pi.client.get_bytes(f"/v1/trains/{story.request.train}")
+    bundle = bytes(await world.pi.client.get_bytes(f"/v1/trains/{story.request.train}"))
     sealed = await world.pi.client.get_bytes(f"/v1/parcels/{status.result}")
     payload = bytes(unseal(sealed, world.pi.identity.seal_private))
     evidence = await world.evidence(story.request.journey)
@@ -303,9 +303,8 @@ async def test_a_killed_sandbox_is_told_as_a_failure(tmp_path: Path) -> None:
         running = {StopPhase.RUNNING}
         await world.until(journey, lambda s: {stop.phase for stop in s.stops} == running)
         station = there(world.stations["north"])
-        async with asyncio.timeout(w.PATIENCE):
-            while not (found := [pid for pid in sandbox_of(station) if sleeps(pid)]):
-                await asyncio.sleep(0.02)  # let in, but the train does not run yet
+        # Let in is not yet running: the train's own sleep shows it.
+        found = await w.eventually(lambda: [pid for pid in sandbox_of(station) if sleeps(pid)])
         os.kill(found[-1], signal.SIGKILL)
         status = await world.until(
             journey, lambda s: any(stop.phase == StopPhase.FAILED for stop in s.stops)

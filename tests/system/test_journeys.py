@@ -149,14 +149,14 @@ async def test_a_cancelled_journey_is_cleared_away_everywhere(world: w.World) ->
 
 async def finished(world: w.World, journey: str, count: int) -> None:
     """Wait until so many stations have cleared a journey away."""
-    async with asyncio.timeout(w.PATIENCE):
-        while True:
-            done = [
-                a for _, a in world.history(journey=journey) if isinstance(a, acts.StopFinished)
-            ]
-            if len(done) == count:
-                return
-            await asyncio.sleep(0.02)  # nobody is told of the clearing away
+    await w.eventually(
+        lambda: (
+            count
+            == len(
+                [a for _, a in world.history(journey=journey) if isinstance(a, acts.StopFinished)]
+            )
+        )
+    )
 
 
 async def test_a_person_releases_or_withholds_what_is_held(world: w.World) -> None:
@@ -205,9 +205,7 @@ async def test_a_person_accepts_or_declines(world: w.World) -> None:
 async def asked(world: w.World, station: str, journey: str) -> None:
     """Wait until a station asks a person; only its own store knows."""
     store = world.station_store(station)
-    async with asyncio.timeout(w.PATIENCE):
-        while not any(e.event == "needs-person" for e in store.events(journey, 1)):
-            await asyncio.sleep(0.02)
+    await w.eventually(lambda: "needs-person" in [e.event for e in store.events(journey, 1)])
     store.engine.dispose()
 
 

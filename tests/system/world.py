@@ -17,7 +17,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from tests.system.trains import Train
@@ -48,6 +48,8 @@ from branchline.station.store import Approval, StationStore
 from branchline.study.document import CentralPin, Person, StudyDocument, StudyStation, check_study
 from branchline.train.archive import File
 from branchline.train.bundle import pack_files, sign_bundle
+
+T = TypeVar("T")
 
 STUDY = "trial-1"
 ORIGIN = "127.0.0.1/test"
@@ -364,7 +366,7 @@ class World:
     async def request(self, train: Train, **changes: Any) -> JourneyRequest:
         """Bring a train and write a request for a journey over all stations."""
         digest, author = await self.send_train(train)
-        route = {
+        route: dict[str, Any] = {
             "kind": train.route,
             "stations": tuple(self.homes),
             "rounds": train.rounds,
@@ -379,7 +381,7 @@ class World:
             study_digest=self.approved.digest,
             train=digest,  # type: ignore[arg-type]  # as the bundle names itself
             author=author,
-            route=Route(**(route | wanted)),  # type: ignore[arg-type]  # a test's own words
+            route=Route(**(route | wanted)),
             parameters=parameters,
             datasets=dict.fromkeys(self.homes, "trial"),
         )
@@ -620,10 +622,12 @@ async def inhabited(world: World, *names: str, **options: Any) -> AsyncIterator[
         await world.close()
 
 
-def refused(error: BaseException) -> str:
-    """Return what an error says was refused."""
-    assert isinstance(error, BranchlineError), error
-    return error.refused
+async def eventually(holds: Callable[[], T]) -> T:
+    """Look again and again until something holds of which nobody is told; return it."""
+    async with asyncio.timeout(PATIENCE):
+        while not (found := holds()):
+            await asyncio.sleep(0.02)
+    return found
 
 
 def same_answer(one: BranchlineError, other: NotFound, *journeys: str) -> bool:

@@ -86,6 +86,7 @@ class Aggregator:
         self._limits = limits
         self._session: Session | None = None
         self._starting = asyncio.Lock()
+        self._closed = False
         self._state: tuple[int, Bytes] | None = None
 
     @property
@@ -96,6 +97,8 @@ class Aggregator:
     async def start(self) -> None:
         """Start the sandbox ahead of the first round; starting twice is harmless."""
         async with self._starting:
+            if self._closed:
+                raise AggregationFailed("The journey has ended", detail={"reason": "killed"})
             if self._session is None:
                 self._session = await self._start()
 
@@ -144,8 +147,11 @@ class Aggregator:
 
     async def close(self) -> None:
         """End the sandbox and remove the code."""
-        if self._session is not None:
-            await self._session.close()
+        self._closed = True
+        # A sandbox that is just starting is ended, too, and not left behind.
+        async with self._starting:
+            if self._session is not None:
+                await self._session.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _start(self) -> Session:
