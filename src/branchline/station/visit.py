@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import OperationalError
 
@@ -30,6 +30,8 @@ from branchline.station.trust import check_state, recipient
 from branchline.study.document import StudyDocument
 
 log = logging.getLogger("branchline.station")
+
+A = TypeVar("A", bound=acts.StopAct)
 
 SAFE_FAILURES: Mapping[str, str] = {
     FailureReason.TRAIN_ERROR: "The train's code raised an error",
@@ -143,9 +145,7 @@ class Visit:
         await self._clear()
         if self.state is not State.ENDED:
             self.state = State.ENDED
-            act = acts.StopFinished(
-                id=new_id("act"), at=self._now(), journey=self.journey, station=self._name
-            )
+            act = self._made(acts.StopFinished)
             queued = self._house.store.queue(
                 self.journey, self.attempt, [], act.id, acts.sign_act(act, self._house.identity)
             )
@@ -245,11 +245,8 @@ class Visit:
     async def _accept(self, by: str) -> Event:
         admitted = self._admitted
         assert admitted is not None, "checked before it is accepted"
-        act = acts.StopAccepted(
-            id=new_id("act"),
-            at=self._now(),
-            journey=self.journey,
-            station=self._name,
+        act = self._made(
+            acts.StopAccepted,
             by=by,
             dataset=admitted.dataset.name,
             dataset_version=admitted.dataset.version,
@@ -274,11 +271,8 @@ class Visit:
             self._bundle = bytes(await self._house.client.get_bytes(f"/v1/trains/{self._train}"))
             self._admitted = await self._house.admit(self._notice, self._bundle)
         self._run = await self._house.bind(self._admitted, f"{self.journey}-{self.attempt}")
-        act = acts.StopStarted(
-            id=new_id("act"),
-            at=self._now(),
-            journey=self.journey,
-            station=self._name,
+        act = self._made(
+            acts.StopStarted,
             record=self._run.enforced,
         )
         await self._do(act, [])
@@ -329,11 +323,8 @@ class Visit:
         number = self._round.number
         text = json.dumps(findings_as_json(findings))
         self._house.store.hold(self.journey, self.attempt, number, sealed, text)
-        act = acts.StopHeld(
-            id=new_id("act"),
-            at=self._now(),
-            journey=self.journey,
-            station=self._name,
+        act = self._made(
+            acts.StopHeld,
             round=number,
         )
         await self._do(act, [(number, Event.HELD, {})])
@@ -343,11 +334,8 @@ class Visit:
         number, payload = self._round.number, self._round.payload
         to = recipient(self._study(), self._notice, self._name, self._notice.to)
         parcel = await self._house.outbox.seal(payload, [to])
-        act = acts.StopReleased(
-            id=new_id("act"),
-            at=self._now(),
-            journey=self.journey,
-            station=self._name,
+        act = self._made(
+            acts.StopReleased,
             round=number,
             parcel=parcel.digest,
             content=parcel.content,
@@ -385,11 +373,8 @@ class Visit:
         payload = unseal(sealed, self._house.identity.seal_private)
         to = recipient(self._study(), self._notice, self._name, notice.to)
         parcel = await self._house.outbox.seal(payload, [to])
-        act = acts.StopForwarded(
-            id=new_id("act"),
-            at=self._now(),
-            journey=self.journey,
-            station=self._name,
+        act = self._made(
+            acts.StopForwarded,
             round=number,
             parcel=parcel.digest,
             content=parcel.content,
@@ -399,11 +384,8 @@ class Visit:
     # Endings that are reported
 
     async def _decline(self, by: str, reason: str) -> Event:
-        act = acts.StopDeclined(
-            id=new_id("act"),
-            at=self._now(),
-            journey=self.journey,
-            station=self._name,
+        act = self._made(
+            acts.StopDeclined,
             by=by,
             reason=reason[:500],
         )
@@ -412,11 +394,8 @@ class Visit:
 
     async def _withhold(self, by: str, reason: str) -> Event:
         number = self._round.number
-        act = acts.StopWithheld(
-            id=new_id("act"),
-            at=self._now(),
-            journey=self.journey,
-            station=self._name,
+        act = self._made(
+            acts.StopWithheld,
             round=number,
             by=by,
             reason=reason[:500],
@@ -431,11 +410,8 @@ class Visit:
         return Event.WITHHELD
 
     async def _fail(self, safe: str, trace: str) -> Event:
-        act = acts.StopFailed(
-            id=new_id("act"),
-            at=self._now(),
-            journey=self.journey,
-            station=self._name,
+        act = self._made(
+            acts.StopFailed,
             round=self._round.number,
             reason=safe,
         )
@@ -451,6 +427,16 @@ class Visit:
             self.state = State.FAILED
 
     # Small things
+
+    def _made(self, kind: type[A], **fields: Any) -> A:
+        """Return an act of this stop, now."""
+        return kind(
+            id=new_id("act"),
+            at=self._house.now(),
+            journey=self.journey,
+            station=self._house.settings.name,
+            **fields,
+        )
 
     async def _do(
         self,
@@ -498,6 +484,3 @@ class Visit:
     @property
     def _name(self) -> str:
         return self._house.settings.name
-
-    def _now(self) -> str:
-        return self._house.now()
