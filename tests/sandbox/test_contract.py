@@ -121,6 +121,27 @@ async def test_a_state_made_while_it_is_written_arrives_whole(engine: Engine, be
         await session.close()
 
 
+async def test_large_updates_are_opened_side_by_side_and_keep_their_order(
+    engine: Engine, bench: Bench
+) -> None:
+    """Several parcels go into the session's memory at the same time, each to its own place."""
+    source = """
+    def combine(updates, state, parameters):
+        return None, {"first": [float(u["model"][0]) for u in updates],
+                      "sum": float(sum(u["model"].sum() for u in updates))}
+    """
+    key = X25519PrivateKey.generate()
+    to = [to_bech32("age", key.public_key().public_bytes_raw())]
+    models = [np.full(200_000 + k, float(k)) for k in range(5)]
+    sealed = [seal_named(encode_payload({"model": model}), to) for model in models]
+    request = RoundRequest(1, updates=[Opening(s.data, key, s.digest) for s in sealed])
+    outcome = await run_once(engine, bench.job(source, purpose="aggregator"), request)
+    assert isinstance(outcome, Completed), outcome
+    found = payload(outcome.result)
+    assert np.array_equal(found["first"], [0, 1, 2, 3, 4])  # type: ignore[arg-type]
+    assert found["sum"] == sum(model.sum() for model in models)
+
+
 async def test_pandas_frames_in_and_out(engine: Engine, bench: Bench) -> None:
     """A train that asks for pandas gets frames, and a frame it returns is a table."""
     source = """

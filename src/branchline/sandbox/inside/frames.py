@@ -175,16 +175,30 @@ def _fill(target: memoryview, parts: Sequence[tuple[str, Any]]) -> None:
 
 
 def _write_all(descriptor: int, parts: Sequence[tuple[str, Any]]) -> None:
-    """Write without mapping: `pwrite` leaves other threads of the station running meanwhile."""
-    start = 0
+    """Write without mapping: `pwrite` leaves other threads of the station running meanwhile.
+
+    Several large parts, such as parcels being opened, are written at the same time.
+    """
+    places, start = [], 0
     for _, part in parts:
-        at = start
-        for piece in part.pieces() if hasattr(part, "pieces") else (memoryview(part).cast("B"),):
-            done = 0
-            while done < len(piece):
-                done += os.pwrite(descriptor, piece[done:], at + done)
-            at += len(piece)
+        places.append((part, start))
         start += _padded(size_of(part))
+    if sum(size_of(part) > INLINE_LIMIT for part, _ in places) < 2:
+        for part, at in places:
+            _write_part(descriptor, part, at)
+        return
+    from concurrent.futures import ThreadPoolExecutor  # not needed to start a sandbox
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        list(pool.map(lambda place: _write_part(descriptor, *place), places))
+
+
+def _write_part(descriptor: int, part: Any, at: int) -> None:
+    for piece in part.pieces() if hasattr(part, "pieces") else (memoryview(part).cast("B"),):
+        done = 0
+        while done < len(piece):
+            done += os.pwrite(descriptor, piece[done:], at + done)
+        at += len(piece)
 
 
 def _gather(place: memoryview, part: Any) -> None:
