@@ -101,7 +101,7 @@ async def one_round(
     for name, run in runs.items():
         outcome = await run.run(number, state)
         assert isinstance(outcome, Checked), outcome
-        run.account(outcome.findings)
+        run.account(outcome.findings.released_values)
         checked[name] = outcome
     return checked
 

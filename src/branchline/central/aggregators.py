@@ -130,6 +130,10 @@ class Aggregators:
         except BranchlineError as error:
             log.error("the aggregator of %s: %s", course.journey.id, error)
             await self._fail(course, "The aggregator could not go on")
+        except Exception:
+            # Outermost loop of an aggregator: the journey ends, central goes on.
+            log.exception("the aggregator of %s stopped", course.journey.id)
+            await self._fail(course, "The aggregator could not go on")
         finally:
             place.busy.discard(what)
 

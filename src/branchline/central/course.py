@@ -29,6 +29,7 @@ class Course:
         prepared: The act with the aggregator's recipient.
         releases: The act behind each station's present parcel.
         state: The act behind the present state.
+        retries: The requester's act behind each station's present attempt, after the first.
         recorded: For every act its answer; a repeated act gets the same one.
         pending: How many acts the state has taken in that are not durable yet.
         spoiled: An act that the state has taken in could not be made durable: the state is to be
@@ -43,6 +44,7 @@ class Course:
     prepared: Entry | None = None
     releases: dict[str, Entry] = field(default_factory=dict)
     state: tuple[str, Entry] | None = None
+    retries: dict[str, Entry] = field(default_factory=dict)
     recorded: dict[str, asyncio.Future[Recorded]] = field(default_factory=dict)
     pending: int = 0
     spoiled: bool = False
@@ -72,6 +74,8 @@ class Course:
             self.releases[act.station] = entry
             if not self.journey.parallel:
                 self.state = (act.station, entry)
+        elif isinstance(act, acts.StopRetried):
+            self.retries[act.station] = entry
         elif isinstance(act, acts.JourneyCombined):
             self.state = ("", entry.disclosing(_SHOWN_TO_STATIONS))
 
@@ -99,6 +103,7 @@ class Course:
             position=self.position,
             receipt=self.receipt,
             prepared=self.prepared,
+            retried=self.retries.get(station),
             state=state,
             to="" if journey.parallel else self._next_after(station),
         )

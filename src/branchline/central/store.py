@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from branchline.central import tables
 from branchline.foundation.blobs import FolderBlobs
@@ -26,6 +26,9 @@ from branchline.ledger.entry import Entry
 
 if TYPE_CHECKING:
     from branchline.ledger.log import Log
+
+
+_INCIDENTS_KEPT = 10_000
 
 
 @dataclass(frozen=True)
@@ -293,11 +296,14 @@ class Store:
     def record_incident(self, at: datetime, path: str, key_id: str, sentence: str) -> None:
         """Keep a refused request for the operator to see."""
         with writing(self.engine) as connection:
-            connection.execute(
+            number = connection.execute(
                 insert(tables.incidents).values(
                     at=rfc3339(at), path=path, key_id=key_id, sentence=sentence[:500]
                 )
-            )
+            ).inserted_primary_key
+            assert number is not None
+            oldest = number[0] - _INCIDENTS_KEPT
+            connection.execute(delete(tables.incidents).where(tables.incidents.c.id <= oldest))
 
     def incidents(self) -> Iterator[dict[str, str]]:
         """Return the refused requests, oldest first."""

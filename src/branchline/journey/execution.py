@@ -142,9 +142,9 @@ class TrainRun:
         encoded.write_to(leaving)
         return Checked(leaving.toreadonly(), findings, decision, logs)
 
-    def account(self, findings: Findings) -> None:
-        """Add released numbers to the journey's account, which bounds all rounds together."""
-        released = self._context.released_values_so_far + findings.released_values
+    def account(self, values: int) -> None:
+        """Add released numbers to the journey's account, which bounds all its rounds together."""
+        released = self._context.released_values_so_far + values
         self._context = dataclasses.replace(self._context, released_values_so_far=released)
 
     @property

@@ -115,6 +115,7 @@ class Notice(Message, frozen=True):
         request: The requester's act.
         position: Where that act stands in the ledger.
         receipt: Its receipt.
+        retried: For a further attempt: the requester's act that asks for it.
         prepared: The act that names the aggregator's recipient; None on a sequential route.
         state: The present state; None before the first.
         inputs: For ``combine``: what the stations released.
@@ -131,6 +132,7 @@ class Notice(Message, frozen=True):
     position: int | None = None
     receipt: str = ""
     prepared: Entry | None = None
+    retried: Entry | None = None
     state: ParcelRef | None = None
     inputs: tuple[ParcelRef, ...] = ()
     to: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +63,30 @@ def read_request(notice: Notice, study: StudyDocument) -> acts.JourneyRequested:
     return act
 
 
+def check_retry(
+    notice: Notice, study: StudyDocument, station: str, earlier: Collection[str]
+) -> None:
+    """Check that the requester himself asked for a further attempt, once for each.
+
+    Args:
+        notice: The notice with which the train came.
+        study: The study, as the station approved it.
+        station: This station's name.
+        earlier: Ids of the acts that earlier attempts of this journey came with.
+
+    Raises:
+        Corrupt: Nobody asked, another station was meant, or the act served before.
+    """
+    if notice.attempt == 1:
+        return
+    if notice.request is None or notice.retried is None or notice.retried.id in earlier:
+        raise Corrupt("The requester did not ask for a further attempt")
+    keys = keys_in(study, read_kid(notice.request.jws))
+    act = acts.expect_act(notice.retried, keys, acts.StopRetried)
+    if (act.journey, act.station) != (notice.journey, station):
+        raise Corrupt("The requester asked for another attempt than this one")
+
+
 def check_receipt(notice: Notice, settings: StationSettings) -> None:
     """Check that the request is in the ledger.
 
@@ -83,11 +108,13 @@ def admit(
     host: HostEnvironment,
     settings: StationSettings,
     clock: Clock,
+    earlier: Collection[str] = (),
 ) -> Admitted:
     """Check everything about a train before anything of it runs.
 
     1. The station itself has approved this revision of the study, and has not taken that back.
-    2. The request is signed by somebody of the study, and is in the ledger.
+    2. The request is signed by somebody of the study, and is in the ledger; a further attempt is
+       the requester's own wish.
     3. The bundle is the one requested, whole and signed by somebody who may.
     4. Every gate of the study passes, on this station's own copy and clock.
     5. The dataset offers what the contract needs; parameters and environment fit.
@@ -98,6 +125,7 @@ def admit(
     study = own_study(approval)
     act = read_request(notice, study)
     check_receipt(notice, settings)
+    check_retry(notice, study, settings.name, earlier)
     request = act.request
     check_request(request)
     signer = read_kid(request.author)

@@ -111,6 +111,7 @@ class StationHouse:
             self.host,
             self.settings,
             self.clock,
+            self.store.retries_before(notice),
         )
 
     def _dataset(self, notice: Notice, approval: Approval | None) -> Dataset | None:

@@ -195,6 +195,24 @@ class StationStore:
                 for row in connection.execute(query)
             ]
 
+    def retries_before(self, notice: Notice) -> list[str]:
+        """Return the ids of the acts with which earlier attempts of a journey came."""
+        query = select(visits.c.notice).where(
+            visits.c.journey == notice.journey, visits.c.attempt < notice.attempt
+        )
+        with reading(self.engine) as connection:
+            earlier = [decode_json(row.notice, Notice) for row in connection.execute(query)]
+        return [each.retried.id for each in earlier if each.retried is not None]
+
+    def released_values(self, journey: str) -> int:
+        """Return how many free numbers a journey was given here, over all attempts and rounds."""
+        query = select(events.c.detail).where(
+            events.c.journey == journey, events.c.event == Event.DEPARTED.value
+        )
+        with reading(self.engine) as connection:
+            details = [decode_json(row.detail, dict[str, Any]) for row in connection.execute(query)]
+        return sum(int(detail.get("values", 0)) for detail in details)
+
     def record(
         self, journey: str, attempt: int, round_: int, event: Event, detail: dict[str, Any]
     ) -> None:

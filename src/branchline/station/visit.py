@@ -60,6 +60,7 @@ class _Round:
     findings: Findings | None = None
     findings_digest: Digest | None = None
     by: str = ""
+    values: int = 0
     suppressed: tuple[str, ...] = ()
 
 
@@ -80,7 +81,7 @@ class Visit:
         self._run: TrainRun | None = None
         self._words: asyncio.Queue[PersonsWord] = asyncio.Queue()
         self._notices: asyncio.Queue[Notice] = asyncio.Queue()
-        self._reason = ""
+        self._values = house.store.released_values(notice.journey)
         self._task: asyncio.Task[None] | None = None
         events = house.store.events(self.journey, self.attempt)
         self.state = replay([event.event for event in events])
@@ -96,6 +97,7 @@ class Visit:
             self._round.payload = bytes(unseal(sealed, self._house.identity.seal_private))
             self._round.findings_digest = digest_of_json(findings)
             self._round.by = str(last.detail.get("by", ""))
+            self._round.values = int(last.detail.get("values", 0))
             self._round.suppressed = tuple(
                 f["output"] for f in findings if f["verdict"] == "suppressed"
             )
@@ -236,7 +238,7 @@ class Visit:
                 word.by, word.reason or "A person at the station withheld it"
             )
         self._round.by = word.by
-        detail = {"by": word.by, "round": self._round.number}
+        detail = {"by": word.by, "values": self._round.values}
         self._house.store.record(
             self.journey, self.attempt, self._round.number, Event.CLEARED, detail
         )
@@ -271,6 +273,7 @@ class Visit:
             self._bundle = bytes(await self._house.client.get_bytes(f"/v1/trains/{self._train}"))
             self._admitted = await self._house.admit(self._notice, self._bundle)
         self._run = await self._house.bind(self._admitted, f"{self.journey}-{self.attempt}")
+        self._run.account(self._values)
         act = self._made(
             acts.StopStarted,
             record=self._run.enforced,
@@ -302,6 +305,7 @@ class Visit:
         plain = findings_as_json(outcome.findings)
         self._round.payload = outcome.payload
         self._round.findings = outcome.findings
+        self._round.values = outcome.findings.released_values
         self._round.findings_digest = digest_of_json(plain)
         self._round.suppressed = tuple(f["output"] for f in plain if f["verdict"] == "suppressed")
         self._decision = outcome.decision
@@ -327,7 +331,7 @@ class Visit:
             acts.StopHeld,
             round=number,
         )
-        await self._do(act, [(number, Event.HELD, {})])
+        await self._do(act, [(number, Event.HELD, {"values": self._round.values})])
         return Event.HELD
 
     async def _depart(self) -> Event:
@@ -348,9 +352,11 @@ class Visit:
             # Sequential: the output may have to be sealed to somebody else if a station is skipped.
             own = bytes(seal(payload, [self._house.identity.public.seal]))
             self._house.store.hold(self.journey, self.attempt, number, own, "[]")
-        await self._do(act, [(number, Event.DEPARTED, {"by": self._round.by})], parcel)
-        if self._run is not None and self._round.findings is not None:
-            self._run.account(self._round.findings)
+        detail = {"by": self._round.by, "values": self._round.values}
+        await self._do(act, [(number, Event.DEPARTED, detail)], parcel)
+        self._values += self._round.values
+        if self._run is not None:
+            self._run.account(self._round.values)
         self._departed = number
         self._round.payload = b""
         return Event.DEPARTED

@@ -299,7 +299,7 @@ async def _visit(course: _Course, stop: _Stop, number: int, state: Bytes | None)
         stop.out = str(outcome.decision.reason)
         return
     stop.released = outcome.payload
-    stop.run.account(outcome.findings)
+    stop.run.account(outcome.findings.released_values)
 
 
 def _told(station: str, number: int, outcome: Checked) -> TrialRound:

@@ -123,13 +123,13 @@ class ApiServer:
         if route.access == "public":
             return "", Call(request, None, await _json_body(route, request, b""))
         raw = b"" if route.body in (None, bytes) else await _read(request, route.limit)
-        body = await _json_body(route, request, raw)
         if route.access == "self-signed":
+            body = await _json_body(route, request, raw)
             return "", Call(request, self._self_signed(request, raw, body), body)
         signed, caller = self._verify(request, self._find_caller)
         _check_body(request, raw, streamed=route.body is bytes)
         self._fresh(signed)
-        return signed.key_id, Call(request, caller, body)
+        return signed.key_id, Call(request, caller, await _json_body(route, request, raw))
 
     def _self_signed(self, request: web.Request, raw: bytes, body: Any) -> Caller:
         keys: PublicKeys = body.keys
