@@ -6,6 +6,7 @@ import asyncio
 import random
 import ssl
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar, overload
@@ -44,6 +45,16 @@ PIECE = 1 << 20
 _RESIGNED = 3
 SILENCE = 45.0
 """Seconds without a keep-alive after which a line of events counts as dead."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    method: str
+    path: str
+    data: Bytes | None = None
+    kind: str = ""
+    key: str | None = None
+    digest: str | None = None
 
 
 class ApiClient:
@@ -116,7 +127,7 @@ class ApiClient:
             BranchlineError: As the server answered; Unavailable when it could not be reached.
         """
         data = None if body is None else msgspec.json.encode(body)
-        raw = await self._exchange(method, path, data, "application/json", key)
+        raw = await self._exchange(_Request(method, path, data, "application/json", key))
         if answer is None:
             return None
         try:
@@ -126,7 +137,7 @@ class ApiClient:
 
     async def get_bytes(self, path: str) -> Bytes:
         """Fetch octets."""
-        return await self._exchange("GET", path, None, None, None)
+        return await self._exchange(_Request("GET", path))
 
     async def put_bytes(self, path: str, data: Bytes, digest: Digest | None = None) -> Bytes:
         """Send octets, in pieces, and return the answer's octets.
@@ -137,7 +148,8 @@ class ApiClient:
             digest: Their digest, if it is known already.
         """
         known = None if digest is None else content_digest_field(sha256_of(digest))
-        return await self._exchange("PUT", path, data, "application/octet-stream", None, known)
+        kind = "application/octet-stream"
+        return await self._exchange(_Request("PUT", path, data, kind, digest=known))
 
     async def events(
         self, path: str, opened: Callable[[], None] = lambda: None
@@ -165,7 +177,7 @@ class ApiClient:
     async def _listen(self, path: str, opened: Callable[[], None]) -> AsyncIterator[bytes]:
         limits = aiohttp.ClientTimeout(total=None, sock_read=SILENCE, sock_connect=10)
         try:
-            async with await self._send("GET", path, None, None, None, limits) as response:
+            async with await self._send(_Request("GET", path), limits) as response:
                 if response.status >= 400:
                     self._raise(response, await response.read())
                 opened()
@@ -174,20 +186,12 @@ class ApiClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _unreachable(self.base_url, error) from error
 
-    async def _exchange(
-        self,
-        method: str,
-        path: str,
-        data: Bytes | None,
-        kind: str | None,
-        key: str | None,
-        digest: str | None = None,
-    ) -> Bytes:
+    async def _exchange(self, request: _Request) -> Bytes:
         deadline = asyncio.get_running_loop().time() + self._retry_seconds
         pause, resigned = 0.05, 0
         while True:
             try:
-                return await self._once(method, path, data, kind, key, digest)
+                return await self._once(request)
             except StaleSignature:
                 # The first such answer tells the server's time; more than a few are final.
                 if resigned == _RESIGNED:
@@ -199,18 +203,10 @@ class ApiClient:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(2.0, pause * 2)
 
-    async def _once(
-        self,
-        method: str,
-        path: str,
-        data: Bytes | None,
-        kind: str | None,
-        key: str | None,
-        digest: str | None,
-    ) -> Bytes:
+    async def _once(self, request: _Request) -> Bytes:
         limits = aiohttp.ClientTimeout(total=None, sock_read=120, sock_connect=10)
         try:
-            async with await self._send(method, path, data, kind, key, limits, digest) as response:
+            async with await self._send(request, limits) as response:
                 raw = await _read(response)
                 if response.status >= 400:
                     self._raise(response, raw)
@@ -219,34 +215,28 @@ class ApiClient:
             raise _unreachable(self.base_url, error) from error
 
     async def _send(
-        self,
-        method: str,
-        path: str,
-        data: Bytes | None,
-        kind: str | None,
-        key: str | None,
-        limits: aiohttp.ClientTimeout,
-        digest: str | None = None,
+        self, request: _Request, limits: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 read_bufsize=READ_BUFFER, auto_decompress=False, trust_env=False
             )
-        url = self.base_url + path
+        url, data = self.base_url + request.path, request.data
         headers: dict[str, str] = {}
         if data is not None:
+            digest = request.digest
             if digest is None:
                 digest = (
                     content_digest(data)
                     if len(data) <= PIECE
                     else await asyncio.to_thread(content_digest, data)
                 )
-            headers |= {"content-digest": digest, "content-type": kind or ""}
-        if key is not None:
-            headers["idempotency-key"] = key
-        self._signer.sign(method, url, headers, self._clock.now() + self._offset)
+            headers |= {"content-digest": digest, "content-type": request.kind}
+        if request.key is not None:
+            headers["idempotency-key"] = request.key
+        self._signer.sign(request.method, url, headers, self._clock.now() + self._offset)
         return await self._session.request(
-            method,
+            request.method,
             url,
             headers=headers | ({"content-length": str(len(data))} if data is not None else {}),
             data=None if data is None else _pieces(data),
