@@ -19,6 +19,7 @@ from branchline.demo.data import (
 from branchline.demo.programs import BRANCHLINE, Programs
 from branchline.demo.progress import Progress
 from branchline.foundation.clock import SystemClock
+from branchline.sandbox.bubblewrap import Bubblewrap
 from branchline.workbench.client import Client
 
 if TYPE_CHECKING:
@@ -61,6 +62,15 @@ datasets = ["{dataset}"]
 """
 
 
+def weaker() -> tuple[str, ...]:
+    """Return the weaker limits that have to be accepted on this machine, by this user.
+
+    The trial's patients are public, so the demo accepts them, and says so. A station is refused
+    without them until its administrator names them.
+    """
+    return tuple(sorted(Bubblewrap().capabilities().weaker))
+
+
 class Parties:
     """The demo's parties.
 
@@ -77,6 +87,7 @@ class Parties:
         self._stations = folder / "stations"
         self._people = folder / "people"
         self._address = ""
+        self._weaker = [word for name in weaker() for word in ("--accept-weaker", name)]
 
     async def open_central(self) -> None:
         """Make central's folder and start its service."""
@@ -85,6 +96,7 @@ class Parties:
         self._address = await self._programs.serve(
             "central",
             *(*BRANCHLINE, "central", "serve", "--home", home, "--listen", "127.0.0.1:0"),
+            *self._weaker,
             ready=r"(https?://127\.0\.0\.1:\d+)",
         )
 
@@ -101,7 +113,9 @@ class Parties:
         name, home = hospital.name, self._home(hospital)
         self._progress.station(name, "enrolling")
         invitation = await self._invite(name, "station")
-        await self._run(f"{name}-enroll", "station", "enroll", invitation, "--home", home)
+        await self._run(
+            f"{name}-enroll", "station", "enroll", invitation, "--home", home, *self._weaker
+        )
         self._progress.station(name, "adding its dataset")
         source = write_source(trial, name, self._hospitals / name)
         await self._run(

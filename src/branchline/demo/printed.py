@@ -23,6 +23,14 @@ def print_report(report: DemoReport, console: Console) -> None:
     console.print(_kept(report))
     console.print()
     console.print(_seconds(report))
+    if report.weaker:
+        console.print(
+            Text(
+                "This user has no control groups. The demo accepted weaker limits, for each process "
+                f"alone: {', '.join(report.weaker)}. A station is refused until its administrator "
+                "accepts them by name."
+            )
+        )
     for verified in report.verification:
         console.print()
         console.print(Text(f"Verification of {verified.train}, offline", "bold"))

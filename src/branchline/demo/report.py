@@ -69,6 +69,7 @@ class DemoReport(msgspec.Struct, frozen=True):
         suppressed: Contributions with cells left out.
         seconds: How long each phase took.
         verification: Both results, verified offline.
+        weaker: Weaker limits that had to be accepted on this machine, by this user.
     """
 
     federated: Federated
@@ -78,6 +79,7 @@ class DemoReport(msgspec.Struct, frozen=True):
     suppressed: tuple[Kept, ...]
     seconds: dict[str, float]
     verification: tuple[Verified, ...]
+    weaker: tuple[str, ...] = ()
 
     @property
     def largest_relative_difference(self) -> float:
@@ -98,6 +100,7 @@ class DemoReport(msgspec.Struct, frozen=True):
                 "pooled_table": self.pooled_table,
                 "withheld": self.withheld,
                 "suppressed": self.suppressed,
+                "weaker_limits": self.weaker,
                 "seconds": {phase: round(s, 3) for phase, s in self.seconds.items()},
                 "verification": self.verification,
             }

@@ -16,7 +16,7 @@ import msgspec
 from rich.console import Console
 
 from branchline.demo.data import HOSPITALS, MIN_GROUP, load_trial
-from branchline.demo.parties import OFFICER, RESEARCHER, STUDY, Parties
+from branchline.demo.parties import OFFICER, RESEARCHER, STUDY, Parties, weaker
 from branchline.demo.pooled import Cell, Estimate, Pooled, pooled_fit, pooled_table, whole_tables
 from branchline.demo.printed import print_report
 from branchline.demo.programs import Programs
@@ -190,6 +190,7 @@ class _Demo:
             ),
             seconds={},
             verification=verification,
+            weaker=weaker(),
         )
 
 

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from branchline.foundation.clock import Clock
 from branchline.foundation.errors import Conflict
 from branchline.journey.enrolment import join
 from branchline.journey.invitation import Invitation
+from branchline.sandbox.bubblewrap import Bubblewrap
 from branchline.station.settings import FILE, CentralRef, StationHome, StationSettings
 
 
 async def enrol(
-    home: StationHome, invitation: Invitation, clock: Clock, *, ca_file: str | None = None
+    home: StationHome,
+    invitation: Invitation,
+    clock: Clock,
+    *,
+    ca_file: str | None = None,
+    accept_weaker: Collection[str] = (),
 ) -> StationSettings:
     """Make keys in the folder, prove possession of them to central, and write the settings.
+
+    Args:
+        home: The station's folder.
+        invitation: From the central operator.
+        clock: The time.
+        ca_file: Certificates to trust in place of the system's.
+        accept_weaker: Weaker limits the administrator accepts, by name.
 
     Raises:
         Conflict: The folder is another station's.
         NotAllowed: Central does not accept the invitation.
         Corrupt: The service met is not the one that invited.
     """
+    Bubblewrap(frozenset(accept_weaker))  # a name it does not know is refused before anything else
     file = home.folder / FILE
     if file.exists() and home.settings().name != invitation.name:
         raise Conflict(
@@ -27,7 +43,9 @@ async def enrol(
         )
     hello = await join(home.identity, invitation, clock, ca_file=ca_file)
     central = CentralRef(invitation.url, hello.keys, hello.log_vkey, ca_file)
-    settings = StationSettings(name=invitation.name, central=central)
+    settings = StationSettings(
+        name=invitation.name, central=central, accept_weaker=tuple(accept_weaker)
+    )
     if not file.exists():
         home.write_settings(settings)
     return settings

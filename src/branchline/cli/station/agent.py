@@ -14,8 +14,11 @@ from branchline.cli.station.home import HOME, dataset_store, opened, station_sto
 @verb(None, "enroll", "branchline station enroll bl1.eyJ1cmwiOi…")
 @click.argument("invitation")
 @click.option("--ca-file", metavar="FILE", help="Certificates to trust in place of the system's.")
+@click.option("--accept-weaker", multiple=True, metavar="NAME", help="A weaker limit to accept.")
 @HOME
-def enroll(invitation: str, ca_file: str | None, home: Path) -> Answer:
+def enroll(
+    invitation: str, ca_file: str | None, accept_weaker: tuple[str, ...], home: Path
+) -> Answer:
     """Join a central service with an invitation.
 
     The station's keys are made in its own folder and stay there. INVITATION is the line that
@@ -36,7 +39,9 @@ def enroll(invitation: str, ca_file: str | None, home: Path) -> Answer:
             advice="Use it with 'branchline enroll'",
         )
     place = StationHome(home)
-    settings = asyncio.run(enrol(place, read, SystemClock(), ca_file=ca_file))
+    settings = asyncio.run(
+        enrol(place, read, SystemClock(), ca_file=ca_file, accept_weaker=accept_weaker)
+    )
     key = place.identity.id
     data = {"name": settings.name, "url": settings.central.url, "key": key, "home": str(home)}
     return Answer(
