@@ -30,6 +30,7 @@ from branchline.foundation.http.api import Caller
 from branchline.foundation.ids import new_id
 from branchline.foundation.keys import Identity
 from branchline.foundation.sealing import Sealed
+from branchline.foundation.tasks import leave_off
 from branchline.journey import acts, machine
 from branchline.journey.machine import BUSY, ENDED
 from branchline.journey.messages import INLINE, Notice, ParcelRef, Recorded
@@ -454,9 +455,7 @@ class Desk:
         """Stop what runs in the background."""
         for _, alarm in self._alarms.values():
             alarm.cancel()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await leave_off(list(self._tasks))
 
 
 def _same(position: int, known: Entry, entry: Entry) -> Recorded:

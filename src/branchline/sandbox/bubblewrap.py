@@ -150,7 +150,9 @@ class Bubblewrap:
         # The codec brings numpy and pyarrow: loaded while the sandbox starts, off the event loop.
         await asyncio.to_thread(import_module, "branchline.sandbox.inside.values")
         try:
-            frame = await asyncio.wait_for(parts.channel.receive(_READY_BYTES), _START_SECONDS)
+            # Not wait_for: it drops a cancellation that comes together with the frame.
+            async with asyncio.timeout(_START_SECONDS):
+                frame = await parts.channel.receive(_READY_BYTES)
         except (TimeoutError, FrameError):
             frame = None
         if frame is None or frame.header != {"ready": True}:

@@ -62,7 +62,8 @@ class SandboxProcess:
     async def wait_or_end(self) -> int:
         """Wait a moment for an end that has begun by itself, so that its exit code is kept."""
         try:
-            await asyncio.wait_for(self._process.wait(), _GRACE_SECONDS)
+            async with asyncio.timeout(_GRACE_SECONDS):
+                await self._process.wait()
         except TimeoutError:
             pass  # it only closed its connection
         return await self.end()

@@ -13,6 +13,7 @@ from branchline.foundation.database import open_database
 from branchline.foundation.errors import BranchlineError, Unavailable
 from branchline.foundation.http.client import ApiClient
 from branchline.foundation.ids import new_id
+from branchline.foundation.tasks import leave_off
 from branchline.journey import acts, custody
 from branchline.journey.messages import Notice
 from branchline.station import control
@@ -162,8 +163,7 @@ async def running(home: StationHome, clock: Clock | None = None) -> AsyncIterato
     try:
         yield agent
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await leave_off([task])
         await agent.close()
         server.close()
         home.control.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from branchline.foundation.errors import BranchlineError, Corrupt, NotAllowed, U
 from branchline.foundation.ids import new_id
 from branchline.foundation.jws import read_kid
 from branchline.foundation.sealing import Sealed, unseal
+from branchline.foundation.tasks import leave_off
 from branchline.journey import acts, custody
 from branchline.journey.messages import Notice, ParcelRef
 from branchline.station.gates import check_receipt, own_study, read_request
@@ -74,9 +75,7 @@ class Hosting:
 
     async def close(self) -> None:
         """End all aggregators."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await leave_off(list(self._tasks))
         for journey in list(self._places):
             await self.end(journey)
 

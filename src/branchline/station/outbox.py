@@ -14,6 +14,7 @@ from branchline.foundation.durable import make_folder
 from branchline.foundation.errors import BranchlineError, Unavailable
 from branchline.foundation.http.client import ApiClient
 from branchline.foundation.sealing import Sealed, seal_into, seal_named
+from branchline.foundation.tasks import leave_off
 from branchline.journey.messages import INLINE, ActMessage, Recorded
 from branchline.station.store import Queued, StationStore
 
@@ -82,8 +83,7 @@ class Outbox:
     async def close(self) -> None:
         """Leave off; what waits is sent after the next start."""
         if self._catching_up is not None:
-            self._catching_up.cancel()
-            await asyncio.gather(self._catching_up, return_exceptions=True)
+            await leave_off([self._catching_up])
         self._store.write_settled()
 
     async def _send_waiting(self) -> None:

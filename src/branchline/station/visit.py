@@ -18,6 +18,7 @@ from branchline.foundation.digest import Bytes, Digest
 from branchline.foundation.errors import BranchlineError, Corrupt, Unavailable
 from branchline.foundation.ids import new_id
 from branchline.foundation.sealing import Opening, Sealed, seal, unseal
+from branchline.foundation.tasks import leave_off
 from branchline.journey import acts
 from branchline.journey.execution import Checked, TrainRun, findings_as_json
 from branchline.journey.messages import Notice
@@ -142,8 +143,7 @@ class Visit:
     async def end(self, phase: str) -> None:
         """End at once, whatever is under way, and clear everything away."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await leave_off([self._task])
         await self._clear()
         if self.state is not State.ENDED:
             self.state = State.ENDED
@@ -158,8 +158,7 @@ class Visit:
     async def stop(self) -> None:
         """Leave off without ending: the station goes down and will go on when it is back."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await leave_off([self._task])
         await self._clear()
 
     async def _clear(self) -> None:
