@@ -17,6 +17,10 @@ COMMANDS = {
     "depart": (f"{_C}.depart:depart", "Send a train on a journey."),
     "journey": (f"{_C}.journey:journey", "Follow journeys and fetch their results."),
     "verify": (f"{_C}.verify:verify", "Check a result offline, step by step."),
+    "environment": (
+        f"{_C}.environment:environment",
+        "Detect, lock, build and run reproducible environments.",
+    ),
     "station": (f"{_C}.station:station", "Run a station: data, decisions, releases."),
     "central": (f"{_C}.central:central", "Run a central service."),
     "demo": (f"{_C}.demo:demo", "Watch a train visit four hospitals, and verify what comes back."),

@@ -1,0 +1,14 @@
+"""``branchline environment``: from the files people have to a locked, reproducible image."""
+
+from __future__ import annotations
+
+from branchline.cli.lazy import LazyGroup, Table
+
+_E = "branchline.cli.environment"
+
+COMMANDS: Table = {}
+"""Every command of the group, by name, in the order of its help."""
+
+environment = LazyGroup(
+    "environment", COMMANDS, help="Detect, lock, build and run reproducible environments."
+)
