@@ -30,6 +30,7 @@ from branchline.station.visit import NOT_RUN, SAFE_FAILURES
 pytestmark = pytest.mark.slow
 
 LARGE = parameters_train(20_000)
+REQUESTER = str(Path(__file__).with_name("requester.py"))
 TRAINS: dict[str, Train] = {"mean": MEAN, "chain": CHAIN, "large": LARGE}
 KILLED = "The train ended before it was done"
 
@@ -127,16 +128,16 @@ async def ask(story: Story, rng: random.Random) -> None:
     (folder / "act.json").write_bytes(msgspec.json.encode(message))
     if rng.random() < 0.5:
         client = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.system.requester"),
+            *(sys.executable, REQUESTER),
             *(world.url, str(folder), str(folder / "act.json"), act.id),
             stdout=asyncio.subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
         )
         await asyncio.sleep(rng.uniform(0.2, 0.6))
         if client.returncode is None:
             client.kill()
             story.struck.append("requester")
         await client.communicate()
+        assert client.returncode in (0, -signal.SIGKILL), "the requester's client did not work"
     recorded = await world.pi.send(message.entry, act.id)
     story.acknowledged[act.id] = recorded
 

@@ -168,6 +168,9 @@ class Aggregators:
         )
         try:
             await place.aggregator.start()
+        except Unavailable as error:
+            # The first round starts it once more, and again while what hinders it may pass.
+            log.warning("the aggregator of %s waits: %s", course.journey.id, error)
         except BranchlineError as error:
             # The cause names folders of this machine: it stays in central's log.
             log.error("the aggregator of %s cannot start: %s", course.journey.id, error)
