@@ -55,7 +55,8 @@ def of_field(name: str, kind: Any) -> st.SearchStrategy[Any]:
     by_name: dict[str, st.SearchStrategy[Any]] = {
         "id": ids,
         "journey": ids,
-        "request": requests,
+        # A journey's request whole; where a station accepts it, the digest of its leaf.
+        "request": digests if "sha256" in str(getattr(kind, "pattern", "")) else requests,
         "keys": st.just(ME.public),
         "inputs": st.dictionaries(names, digests, max_size=3),
         "suppressed": st.lists(texts, max_size=3).map(tuple),

@@ -447,8 +447,17 @@ def test_whatever_a_party_changes_in_its_own_act_is_judged(data: st.DataObject) 
         isinstance(done.act, acts.JourneyCombined) and done.act.result is not None
     )
     assert report.verified is not (
-        name in ("study_digest", "parcel") or (name == "content" and final)
+        name in ("study_digest", "parcel", "request") or (name == "content" and final)
     )
+
+
+def test_a_station_accepts_this_request_and_no_other() -> None:
+    """What was accepted is the leaf of the very request in the ledger."""
+    story = world.parallel()
+    at = story.index(acts.StopAccepted, station="north")
+    report = judge(story.changed(at, request=parcel("another request")))
+    assert [step.name for step in report.failed] == ["decisions"]
+    assert "accepted the request" in report.step("decisions").reason
 
 
 def test_steps_that_stand_on_a_failed_one_are_not_reached() -> None:

@@ -43,6 +43,8 @@ IDS = {name: Identity.create() for name in ("ada", "ben", "eve", *STATIONS, "cen
 VKEY = key_of(ORIGIN, IDS["central"].public).text
 PAYLOAD = b"what the requester opened"
 CONTENT = digest_of(PAYLOAD)
+REQUESTED = digest_of(b"the request, once it is signed")
+"""Stands in a story for the leaf of its request, which is known when that is signed."""
 
 
 @cache
@@ -206,6 +208,7 @@ def accepted(tell: Teller, name: str, **changes: Any) -> Done:
     """Return a station's acceptance."""
     fields: dict[str, Any] = {
         "by": "policy",
+        "request": REQUESTED,
         "dataset": "trial",
         "dataset_version": parcel(name, "data"),
         "environment": parcel("environment"),
@@ -321,10 +324,25 @@ def sign(done: Done) -> Entry:
     return acts.sign_act(done.act, IDS[done.who])
 
 
+def sign_all(story: Story) -> list[Entry | None]:
+    """Return a story's acts as entries; what was accepted is the request that was signed."""
+    entries: dict[int, Entry] = {}
+    first = [n for n, d in enumerate(story.done) if d and isinstance(d.act, acts.JourneyRequested)]
+    others = [n for n in range(len(story.done)) if n not in first]
+    for number in (*first, *others):
+        done = story.done[number]
+        if done is None:
+            continue
+        act = done.act
+        if first and isinstance(act, acts.StopAccepted) and act.request == REQUESTED:
+            act = msgspec.structs.replace(act, request=entries[first[0]].id)
+        entries[number] = sign(Done(done.who, act))
+    return [entries.get(number) for number in range(len(story.done))]
+
+
 def evidence_of(story: Story, log_key: str = "central") -> Evidence:
     """Write a story to a ledger of its own and gather what a requester gets of it."""
-    entries = [None if done is None else sign(done) for done in story.done]
-    return gather(story, entries, log_key)
+    return gather(story, sign_all(story), log_key)
 
 
 def gather(story: Story, entries: Sequence[Entry | None], log_key: str = "central") -> Evidence:

@@ -27,6 +27,7 @@ def check_right(act: acts.JourneyAct, caller: Caller, course: Course) -> None:
     Raises:
         NotFound: The caller has no part in the journey: the same answer as if there were none.
         NotAllowed: The caller may not do this on this journey.
+        Conflict: A station accepts another request than the journey's.
     """
     if not _takes_part(caller, course):
         raise NotFound(f"No journey {act.journey} is known here")
@@ -48,6 +49,8 @@ def check_right(act: acts.JourneyAct, caller: Caller, course: Course) -> None:
             )
         if act.station not in course.journey.stops:
             raise NotAllowed(f"{act.station} is not on this journey's route")
+        if isinstance(act, acts.StopAccepted) and act.request != course.request.id:
+            raise Conflict(f"{act.station} accepted another request than this journey's")
     else:
         raise NotAllowed("This act does not belong here")
 

@@ -177,6 +177,7 @@ class StopAccepted(StopAct, frozen=True, tag="stop.accepted"):
 
     Args:
         by: The policy or person that decided.
+        request: The leaf of the request that it accepts, by digest.
         dataset: Name of the dataset bound.
         dataset_version: Digest of its schema and content.
         environment: Digest of the environment the train runs in.
@@ -184,6 +185,7 @@ class StopAccepted(StopAct, frozen=True, tag="stop.accepted"):
     """
 
     by: str
+    request: WireDigest
     dataset: Name
     dataset_version: WireDigest
     environment: WireDigest

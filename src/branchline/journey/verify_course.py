@@ -69,6 +69,11 @@ def decisions(case: Case) -> Detail:
         assert isinstance(act, acts.JourneyAct)
         if placed.kid != _rightful(case, act):
             raise NotAllowed(f"Entry {placed.position}, {said(act)}, is not by whom it is for")
+        if isinstance(act, acts.StopAccepted) and act.request != case.requested.entry.id:
+            raise Corrupt(
+                f"Station {act.station!r} accepted the request {act.request}; "
+                f"the journey's is {case.requested.entry.id}"
+            )
         try:
             journey = machine.step(journey, act)
         except Conflict as error:

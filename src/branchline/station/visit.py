@@ -246,9 +246,11 @@ class Visit:
     async def _accept(self, by: str) -> Event:
         admitted = self._admitted
         assert admitted is not None, "checked before it is accepted"
+        assert self._notice.request is not None, "it was admitted"
         act = self._made(
             acts.StopAccepted,
             by=by,
+            request=self._notice.request.id,
             dataset=admitted.dataset.name,
             dataset_version=admitted.dataset.version,
             environment=self._house.host.digest,
