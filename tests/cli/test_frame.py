@@ -148,7 +148,7 @@ def test_a_new_study_can_be_read_once_it_is_filled_in(tmp_path: Path) -> None:
     """The template is a whole study but for its names, and an existing file is not overwritten."""
     from branchline.foundation.keys import Identity
     from branchline.study.document import CentralPin, StudyRefused
-    from branchline.study.draft import study_from_draft
+    from branchline.study.draft import Pin, study_from_draft
     from branchline.workbench.draft import names_in
 
     file, home = tmp_path / "s.toml", ("--home", str(tmp_path / "h"))
@@ -160,8 +160,8 @@ def test_a_new_study_can_be_read_once_it_is_filled_in(tmp_path: Path) -> None:
     for name in ("anna", "eva", "anna", "eva", "hospital-a", "ages"):
         text = text.replace('"NAME"', f'"{name}"', 1)
     assert names_in(text) == ["anna", "eva", "hospital-a"]
-    keys = {name: Identity.create().public for name in names_in(text)}
-    pin = CentralPin("x.org/log", Identity.create().public, "x.org/log+0+0")
-    study = study_from_draft(text, keys.__getitem__, pin)
+    pins = {name: Pin(Identity.create().public) for name in names_in(text)}
+    central = CentralPin("x.org/log", Identity.create().public, "x.org/log+0+0")
+    study = study_from_draft(text, pins.__getitem__, central)
     assert study.valid_from < SystemClock().now() < study.valid_until
     assert study.stations[0].datasets == ("ages",)

@@ -58,6 +58,7 @@ def of_field(name: str, kind: Any) -> st.SearchStrategy[Any]:
         # A journey's request whole; where a station accepts it, the digest of its leaf.
         "request": digests if "sha256" in str(getattr(kind, "pattern", "")) else requests,
         "keys": st.just(ME.public),
+        "entity": names | st.none(),
         "inputs": st.dictionaries(names, digests, max_size=3),
         "suppressed": st.lists(texts, max_size=3).map(tuple),
         "round": st.integers(0, 10_000),

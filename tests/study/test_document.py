@@ -11,9 +11,8 @@ import pytest
 from tests.study.frame import KEYS, draft, study
 
 from branchline.foundation.errors import NotFound
-from branchline.foundation.keys import PublicKeys
 from branchline.study.document import CentralPin, StudyRefused, parse_study
-from branchline.study.draft import study_from_draft
+from branchline.study.draft import Pin, study_from_draft
 
 
 def _people(**roles: str) -> list[dict[str, Any]]:
@@ -21,6 +20,11 @@ def _people(**roles: str) -> list[dict[str, Any]]:
         {"name": name, "role": role, "keys": msgspec.to_builtins(KEYS[name])}
         for name, role in roles.items()
     ]
+
+
+def _stations(*witnesses: str) -> list[dict[str, Any]]:
+    stations: list[dict[str, Any]] = draft()["stations"]
+    return [{**s, "witness": w} for s, w in zip(stations, witnesses, strict=True)]
 
 
 def test_a_sound_document_is_named_by_its_content() -> None:
@@ -90,6 +94,11 @@ def test_writing_and_reading_keeps_the_digest() -> None:
         ({"duo": []}, "not in DUO codes"),
         ({"duo": ["DUO:00000044"]}, "not in DUO codes"),
         ({"minimum_stations": 3}, "more stations than it names"),
+        ({"stations": _stations("key", "key")}, "the same witness key"),
+        ({"stations": _stations("one", "two"), "witness_quorum": 3}, "3 entities that cosign"),
+        ({"stations": _stations("one", ""), "witness_quorum": 2}, "names 1"),
+        ({"witness_quorum": 1}, "names 0"),
+        ({"stations": _stations("one", "two"), "witness_quorum": 0}, ">= 1"),
         ({"stations": []}, "length"),
         ({"valid_from": "2026-11-01T00:00:00"}, "timezone"),
         ({"minimum_group": 1}, ">= 2"),
@@ -135,10 +144,10 @@ stations = [{ name = "north", datasets = ["trial"] }, { name = "south", datasets
 """
 
 
-def _lookup(name: str) -> PublicKeys:
+def _lookup(name: str) -> Pin:
     if name not in KEYS:
         raise NotFound(f"{name!r} is not enrolled")
-    return KEYS[name]
+    return Pin(KEYS[name])
 
 
 def test_a_draft_becomes_the_document_with_pinned_keys() -> None:
@@ -168,3 +177,19 @@ def test_a_draft_cannot_bring_its_own_keys_or_strangers() -> None:
         )
     with pytest.raises(NotFound, match="zoe"):
         study_from_draft(DRAFT.replace('"cleo"', '"zoe"'), _lookup, pin)
+
+
+def test_a_draft_pins_witnesses_and_its_author_may_say_whose_they_are() -> None:
+    """Witness keys come from enrolment; who runs a station may be corrected by who proposes."""
+    pin = msgspec.convert(draft()["central"], CentralPin)
+    enrolled = {name: Pin(KEYS[name], f"witness of {name}", "one-group") for name in KEYS}
+    announced = study_from_draft(DRAFT, enrolled.__getitem__, pin)
+    assert {e: [s.name for s in ss] for e, ss in announced.witnesses().items()} == {
+        "one-group": ["north", "south"]
+    }
+    corrected = DRAFT.replace('{ name = "south",', '{ name = "south", entity = "another",')
+    entities = study_from_draft(corrected, enrolled.__getitem__, pin).witnesses()
+    assert list(entities) == ["one-group", "another"]
+    with pytest.raises(StudyRefused, match="keys of its own"):
+        own = DRAFT.replace('{ name = "south",', '{ name = "south", witness = "mine",')
+        study_from_draft(own, enrolled.__getitem__, pin)

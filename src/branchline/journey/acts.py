@@ -32,11 +32,24 @@ class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
 
 
 class PartyEnrolled(Act, frozen=True, tag="party.enrolled"):
-    """A party joined with keys made on its own machine."""
+    """A party joined with keys made on its own machine.
+
+    Args:
+        name: Its name.
+        kind: What it is.
+        keys: Its public keys.
+        witness: The key with which it cosigns the ledger, as a verifier key's text; empty if it
+            is no witness.
+        entity: The legal entity that runs it; None for one of its own.
+        possession: That the witness key is its own, signed by that key.
+    """
 
     name: Name
     kind: str
     keys: PublicKeys
+    witness: str = ""
+    entity: Name | None = None
+    possession: bytes = b""
 
 
 class StudyAct(Act, frozen=True):

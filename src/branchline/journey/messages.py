@@ -47,11 +47,13 @@ class EnrolMessage(Message, frozen=True):
 
 
 class Party(Message, frozen=True):
-    """A party as the registry knows it."""
+    """A party as the registry knows it; the witness key and the legal entity as it announced them."""
 
     name: Name
     kind: PartyKind
     keys: PublicKeys
+    witness: str = ""
+    entity: Name | None = None
 
 
 class Recorded(Message, frozen=True):

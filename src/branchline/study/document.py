@@ -62,11 +62,18 @@ class Person(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StudyStation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Name a station and the datasets it is asked for."""
+    """Name a station and the datasets it is asked for, and pin its keys.
+
+    witness: the key with which it cosigns the ledger; empty = it is no witness.
+    entity: the legal entity that runs it; absent = one of its own. Two stations of one entity
+        are one voice among the witnesses.
+    """
 
     name: Name
     keys: PublicKeys
     datasets: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1)]
+    witness: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    entity: Name | None = None
 
 
 class CentralPin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,6 +101,8 @@ class StudyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trains: the only trains permitted; absent = any that is properly signed.
     minimum_group: the least records behind any output; a station may ask for more.
     minimum_stations: the least quorum of a parallel route, and length of a sequential one.
+    witness_quorum: how many legal entities must cosign the ledger before anything counts;
+        absent = as many as the number of entities asks for (see ``witnesses``).
     """
 
     id: Name
@@ -116,6 +125,7 @@ class StudyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     minimum_stations: Annotated[int, msgspec.Meta(ge=1)] = 1
     allow_not_reproducible: bool = True
     ethics_vote: EthicsVote | None = None
+    witness_quorum: Annotated[int, msgspec.Meta(ge=1)] | None = None
     v: Literal[1] = 1
 
     def person(self, name: str) -> Person | None:
@@ -129,6 +139,15 @@ class StudyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def station(self, name: str) -> StudyStation | None:
         """Return the station of that name."""
         return next((s for s in self.stations if s.name == name), None)
+
+    def witnesses(self) -> dict[str, tuple[StudyStation, ...]]:
+        """Return the stations that cosign the ledger, by legal entity, in the document's order."""
+        found: dict[str, tuple[StudyStation, ...]] = {}
+        for station in self.stations:
+            if station.witness:
+                entity = station.entity or station.name
+                found[entity] = (*found.get(entity, ()), station)
+        return found
 
     @property
     def digest(self) -> Digest:
@@ -183,7 +202,19 @@ def contradiction(document: StudyDocument) -> str | None:
         return f"the purpose is not in DUO codes: {', '.join(unknown)[:80] or 'none is given'}"
     if document.minimum_stations > len(document.stations):
         return "it asks for more stations than it names"
-    return _people_problem(document)
+    return _witness_problem(document) or _people_problem(document)
+
+
+def _witness_problem(document: StudyDocument) -> str | None:
+    witnesses = document.witnesses()
+    if _doubled(station.witness for stations in witnesses.values() for station in stations):
+        return "two stations have the same witness key, so one could speak for the other"
+    if (document.witness_quorum or 0) > len(witnesses):
+        return (
+            f"it asks for {document.witness_quorum} entities that cosign the ledger and names "
+            f"{len(witnesses)}"
+        )
+    return None
 
 
 def _people_problem(document: StudyDocument) -> str | None:

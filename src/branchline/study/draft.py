@@ -12,19 +12,35 @@ from branchline.foundation.decoding import convert
 from branchline.foundation.keys import PublicKeys
 from branchline.study.document import CentralPin, StudyDocument, StudyRefused, check_study
 
-Lookup = Callable[[str], PublicKeys]
-"""Give the enrolled keys of a person or station by name; raises NotFound for a stranger."""
+
+class Pin(msgspec.Struct, frozen=True):
+    """What a study pins of a party.
+
+    Args:
+        keys: Its public keys.
+        witness: A station's key for cosigning the ledger; empty if it has none.
+        entity: The legal entity that runs a station; None for one of its own.
+    """
+
+    keys: PublicKeys
+    witness: str = ""
+    entity: str | None = None
+
+
+Lookup = Callable[[str], Pin]
+"""Give what is enrolled of a person or station by name; raises NotFound for a stranger."""
 
 
 def study_from_draft(text: str, lookup: Lookup, central: CentralPin) -> StudyDocument:
     """Read a TOML draft and pin everybody it names.
 
     The draft has the document's fields; people have ``name`` and ``role``, stations ``name`` and
-    ``datasets``. Keys, ``central`` and ``v`` are filled in here, never taken from the draft.
+    ``datasets``, and ``entity`` where the draft's author knows better than the station who runs it.
+    Keys, ``central`` and ``v`` are filled in here, never taken from the draft.
 
     Args:
         text: The draft.
-        lookup: Gives the keys of each party named.
+        lookup: Gives what is enrolled of each party named.
         central: The central service the study uses.
 
     Raises:
@@ -38,8 +54,8 @@ def study_from_draft(text: str, lookup: Lookup, central: CentralPin) -> StudyDoc
     if given:
         raise StudyRefused(f"The study draft gives {min(given)!r}, which is filled in for it")
     pinned = {**draft, "v": 1, "central": msgspec.to_builtins(central)}
-    for group in ("people", "stations"):
-        pinned[group] = [_pinned(entry, group, lookup) for entry in _entries(draft, group)]
+    pinned["people"] = [_person(entry, lookup) for entry in _entries(draft, "people")]
+    pinned["stations"] = [_station(entry, lookup) for entry in _entries(draft, "stations")]
     try:
         # Times may stand in the draft as TOML's own or as text.
         document = convert(pinned, StudyDocument)
@@ -55,8 +71,17 @@ def _entries(draft: dict[str, Any], group: str) -> list[dict[str, Any]]:
     return entries
 
 
-def _pinned(entry: dict[str, Any], group: str, lookup: Lookup) -> dict[str, Any]:
+def _person(entry: dict[str, Any], lookup: Lookup) -> dict[str, Any]:
+    return {**entry, "keys": msgspec.to_builtins(_pin(entry, "people", lookup).keys)}
+
+
+def _station(entry: dict[str, Any], lookup: Lookup) -> dict[str, Any]:
+    pin = _pin(entry, "stations", lookup)
+    return {**msgspec.to_builtins(pin), **entry}
+
+
+def _pin(entry: dict[str, Any], group: str, lookup: Lookup) -> Pin:
     name = entry.get("name")
-    if not isinstance(name, str) or "keys" in entry:
+    if not isinstance(name, str) or {"keys", "witness"} & set(entry):
         raise StudyRefused(f"An entry of [[{group}]] has no name, or brings keys of its own")
-    return {**entry, "keys": msgspec.to_builtins(lookup(name))}
+    return lookup(name)

@@ -19,7 +19,7 @@ from branchline.journey.machine import ENDED
 from branchline.journey.permit import standing
 from branchline.journey.request import JourneyRequest
 from branchline.study.document import CentralPin, StudyDocument, parse_study
-from branchline.study.draft import study_from_draft
+from branchline.study.draft import Pin, study_from_draft
 from branchline.study.lifecycle import Standing
 from branchline.workbench.draft import names_in
 from branchline.workbench.home import CentralRef, WorkbenchHome
@@ -77,9 +77,9 @@ class Core:
                 advice="Ask the central operator before you go on",
             )
         parties = await asyncio.gather(*(self._party(name) for name in names_in(draft)))
-        keys = {party.name: party.keys for party in parties}
-        pin = CentralPin(hello.origin, hello.keys, hello.log_vkey)
-        document = study_from_draft(draft, keys.__getitem__, pin)
+        pins = {party.name: Pin(party.keys, party.witness, party.entity) for party in parties}
+        central = CentralPin(hello.origin, hello.keys, hello.log_vkey)
+        document = study_from_draft(draft, pins.__getitem__, central)
         data = canonical_json(document)
         id_, at = self.stamp()
         act = acts.StudyProposed(id=id_, at=at, study=document.id, study_digest=digest_of(data))
