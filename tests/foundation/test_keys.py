@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,13 @@ from joserfc.jwk import OKPKey
 from branchline.foundation.encoding import to_base64url, to_bech32
 from branchline.foundation.errors import BranchlineError, Corrupt
 from branchline.foundation.jws import read_kid, sign_jws, verify_jws
-from branchline.foundation.keys import Identity, PublicKeys, seal_public, thumbprint
+from branchline.foundation.keys import (
+    Identity,
+    PublicKeys,
+    kept_secret,
+    seal_public,
+    thumbprint,
+)
 
 ME, OTHER = Identity.create(), Identity.create()
 TYP = "bl-test+jws"
@@ -47,6 +54,20 @@ def test_a_damaged_key_file_is_named(tmp_path: Path, size: int) -> None:
     (tmp_path / "identity").write_bytes(bytes(size))
     with pytest.raises(Corrupt, match="identity is damaged"):
         Identity.load_or_create(tmp_path)
+
+
+def test_a_secret_is_made_once_and_kept(tmp_path: Path) -> None:
+    """Several that ask for it at once get the same one; a damaged one is never replaced."""
+    file = tmp_path / "keys" / "witness"
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(lambda _: kept_secret(file), range(32)))
+    assert len(found) == 1
+    assert len(found.pop()) == 32
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [each.name for each in file.parent.iterdir()] == ["witness"]
+    file.write_bytes(b"short")
+    with pytest.raises(Corrupt, match="damaged"):
+        kept_secret(file)
 
 
 def test_an_identity_shows_only_its_id() -> None:

@@ -39,6 +39,24 @@ def write_durably(path: Path, data: Bytes, mode: int = 0o644) -> None:
     sync_folder(path.parent)
 
 
+def write_once(path: Path, data: Bytes, mode: int = 0o644) -> bool:
+    """Write a file durably unless it is there already; tell whether it was written.
+
+    Of several programs that do so at once exactly one has written it. A crash leaves the whole
+    file or none, and perhaps a stray ``.name.xxxx.tmp``.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        write_durably(temporary, data, mode)
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+    return True
+
+
 def sync_file(path: Path) -> None:
     """Make a file's content durable."""
     descriptor = os.open(path, os.O_RDONLY)

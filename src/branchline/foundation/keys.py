@@ -6,6 +6,7 @@ Private keys are made where they are used and never leave: there is no way to ex
 from __future__ import annotations
 
 import hashlib
+import secrets
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from branchline.foundation.durable import make_folder, write_durably
+from branchline.foundation.durable import make_folder, write_durably, write_once
 from branchline.foundation.encoding import from_base64url, from_bech32, to_base64url, to_bech32
 from branchline.foundation.errors import Corrupt
 
 SEAL_PREFIX = "age"
 """The Bech32 prefix of an age X25519 recipient (age-encryption.org/v1)."""
+
+_SECRET = 32
 
 
 class PublicKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,6 +118,21 @@ class Identity:
 
     def __repr__(self) -> str:
         return f"Identity({self.id[:12]})"
+
+
+def kept_secret(file: Path) -> bytes:
+    """Read the 32 random bytes kept in a file, or make them there (mode 0600) the first time.
+
+    Raises:
+        Corrupt: The file has another length; it is never replaced.
+    """
+    if not file.exists():
+        make_folder(file.parent)
+        write_once(file, secrets.token_bytes(_SECRET), mode=0o600)
+    raw = file.read_bytes()
+    if len(raw) != _SECRET:
+        raise Corrupt(f"The file {file} is damaged", advice="Restore it from a backup")
+    return raw
 
 
 @lru_cache(maxsize=4096)
