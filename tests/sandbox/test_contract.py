@@ -20,6 +20,7 @@ from tests.sandbox.trains import (
     skip_unless_counted,
 )
 
+from branchline.environment.host import HostMount
 from branchline.foundation.digest import Bytes
 from branchline.foundation.encoding import to_bech32
 from branchline.foundation.errors import Corrupt
@@ -96,6 +97,45 @@ async def test_a_part_of_the_environment_may_lie_below_tmp(engine: Engine, bench
     mount = dataclasses.replace(job.environment, root=more)  # type: ignore[type-var]
     found = outputs(await run_once(engine, dataclasses.replace(job, environment=mount)))
     assert found["said"] == "here"
+
+
+async def test_a_file_may_hide_one_of_the_environment(engine: Engine, bench: Bench) -> None:
+    """A session's own file is seen where a read-only folder of the environment has another."""
+    source = """
+    def station(data, state, parameters):
+        return {"said": open("/somewhere/word").read()}
+    """
+    job = bench.job(source)
+    (bench.folder / "somewhere").mkdir()
+    (bench.folder / "somewhere" / "word").write_text("there")
+    mount = dataclasses.replace(
+        job.environment,  # type: ignore[type-var]
+        root=[*job.environment.root, (bench.folder / "somewhere", "/somewhere")],
+        files=[*job.environment.files, ("/somewhere/word", "here")],
+    )
+    found = outputs(await run_once(engine, dataclasses.replace(job, environment=mount)))
+    assert found["said"] == "here"
+    assert (bench.folder / "somewhere" / "word").read_text() == "there"
+
+
+class Damaged(HostMount):
+    """An environment of which a file is not what it was."""
+
+    def verify(self) -> None:
+        raise Corrupt("'/usr/bin/python3' is not what it was")
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("python", ["", "/usr/bin/false"], ids=["starts", "does not even start"])
+async def test_a_damaged_environment_is_never_used(
+    engine: Engine, bench: Bench, python: str
+) -> None:
+    """No session starts in it, and the sentence is about the damage."""
+    job = bench.job(GOOD)
+    fields = {name: getattr(job.environment, name) for name in ("root", "env", "links", "files")}
+    damaged = Damaged(python=python or job.environment.python, **fields)
+    with pytest.raises(Corrupt, match="python3"):
+        await engine.start(dataclasses.replace(job, environment=damaged))
 
 
 async def test_a_state_made_while_it_is_written_arrives_whole(engine: Engine, bench: Bench) -> None:

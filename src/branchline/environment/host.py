@@ -67,6 +67,9 @@ class HostMount:
     links: Sequence[tuple[str, str]] = ()
     files: Sequence[tuple[str, str]] = ()
 
+    def verify(self) -> None:
+        """Do nothing: nobody knows what this machine's own files should be."""
+
 
 def describe_host(python_prefix: Path = Path(sys.prefix)) -> HostEnvironment:
     """Describe the Python environment at a prefix: a virtual environment, or /usr itself.

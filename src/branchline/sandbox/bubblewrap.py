@@ -82,12 +82,24 @@ class Bubblewrap:
         """Start a session and return when it is ready and every limit has been read back."""
         walls.check(spec)
         rlimits = self._rlimits(spec.limits)
-        parts = await self._spawn(spec, rlimits)
+        # The interpreter loads meanwhile; code of the train waits for its first round, and there
+        # is none unless the environment turns out to be what it was made of.
+        verifying = asyncio.ensure_future(asyncio.to_thread(spec.environment.verify))
         try:
-            await self._ready(parts)
-            enforced = self._read_back(parts, spec.limits, rlimits)
-        except BaseException:
-            await SandboxSession(self.name, spec, parts, {}).close()
+            parts = await self._spawn(spec, rlimits)
+            try:
+                await self._ready(parts)
+                enforced = self._read_back(parts, spec.limits, rlimits)
+                await asyncio.shield(verifying)
+            except BaseException:
+                await SandboxSession(self.name, spec, parts, {}).close()
+                raise
+        except BaseException as error:
+            await asyncio.wait({verifying})
+            damage = verifying.exception()
+            if damage is not None and isinstance(error, EngineUnavailable):
+                # An interpreter that is damaged may not even start; that is why.
+                raise damage from error
             raise
         return SandboxSession(self.name, spec, parts, enforced)
 

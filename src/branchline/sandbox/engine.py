@@ -69,7 +69,20 @@ class EnvironmentMount(Protocol):
 
     @property
     def files(self) -> Sequence[tuple[str, str]]:
-        """Return (path inside, content) small files made for the session."""
+        """Return (path inside, content) small read-only files made for the session.
+
+        One below a folder that `root` binds must be there already: it is hidden, not replaced.
+        """
+        ...
+
+    def verify(self) -> None:
+        """Raise unless what `root` binds is still what the environment was made of.
+
+        Called at each start from a thread, before anything of the train runs.
+
+        Raises:
+            Corrupt: A file is another one than it was; the sentence names it.
+        """
         ...
 
 
@@ -197,5 +210,6 @@ class Engine(Protocol):
         Raises:
             EngineRefused: a limit or layer cannot be enforced, or the job cannot be run at all.
             EngineUnavailable: the sandbox did not start; trying again may help.
+            Corrupt: the environment is not what it was made of; nothing of the train has run.
         """
         ...

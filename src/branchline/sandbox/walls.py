@@ -101,7 +101,8 @@ def _root(spec: JobSpec, descriptors: Descriptors) -> list[str]:
     for target, inside in spec.environment.links:
         words += ["--symlink", target, inside]
     for number, (inside, _) in zip(descriptors.files, spec.environment.files, strict=True):
-        words += ["--perms", "0444", "--file", str(number), inside]
+        # Bound, not written: the folder it lies in may be a read-only one of the environment.
+        words += ["--perms", "0444", "--ro-bind-data", str(number), inside]
     return words
 
 
