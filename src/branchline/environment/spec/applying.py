@@ -1,0 +1,221 @@
+"""What each spec file adds, one function per file; ``detect`` says which of them a winner applies."""
+
+from __future__ import annotations
+
+from branchline.environment.spec.conda import CondaEnvironment, parse_conda
+from branchline.environment.spec.debian import parse_apt
+from branchline.environment.spec.detected import Suggestion
+from branchline.environment.spec.draft import Draft
+from branchline.environment.spec.julia import parse_julia
+from branchline.environment.spec.pipfile import Pipenv, parse_pipfile, parse_pipfile_lock
+from branchline.environment.spec.pythons import (
+    DEFAULT,
+    MAJORS,
+    check_version,
+    choose,
+    cut_version,
+    is_old,
+    specifiers,
+)
+from branchline.environment.spec.requirements import Requirements, logical_lines
+from branchline.environment.spec.telling import conda_notes, pyproject_note
+
+
+def dockerfile(draft: Draft) -> None:
+    """A ``Dockerfile`` counts alone; nothing of it is read here."""
+    if data := draft.apply("Dockerfile"):
+        draft.look.lines(draft.look.path("Dockerfile"), data)
+    draft.cannot(
+        "A Dockerfile may do anything while it is built, so it cannot be locked; it can be built "
+        "into an image that is marked as not reproducible"
+    )
+
+
+def nix(draft: Draft) -> None:
+    """``default.nix`` is a program of Nix's; it is not run."""
+    draft.apply("default.nix")
+    draft.cannot("default.nix takes its packages from a Nix channel, which nothing here resolves")
+
+
+def apt(draft: Draft) -> None:
+    """``apt.txt`` names Debian packages."""
+    data = draft.apply("apt.txt")
+    if data is not None:
+        draft.debian.update(parse_apt(draft.look.path("apt.txt"), data))
+
+
+def python_of_runtime(draft: Draft) -> None:
+    """``runtime.txt`` and ``requires-python`` choose the version."""
+    look, runtime = draft.look, draft.look.runtime
+    draft.apply("runtime.txt")
+    draft.base_python = draft.language_version = DEFAULT
+    if runtime.name not in (None, "python"):
+        return
+    version, fixed = DEFAULT, False
+    if runtime.version is not None:
+        version = check_version(look.path("runtime.txt"), runtime.version)
+        fixed = runtime.version not in MAJORS
+        if fixed or version != DEFAULT:
+            draft.python_version = version
+    requires = look.pyproject.requires_python
+    if requires is not None:
+        draft.apply("pyproject.toml")
+        draft.requires_python = requires
+        version = choose(version, fixed, specifiers(requires))
+    pyproject_note(draft)
+    draft.base_python = draft.language_version = version
+
+
+def requirements(draft: Draft) -> None:
+    """``requirements.txt`` names Python packages."""
+    data = draft.apply("requirements.txt")
+    if data is not None:
+        found = Requirements()
+        found.read_file(draft.look.path("requirements.txt"), data, draft.look.tree.files.get)
+        _add(draft, found)
+
+
+def server_requirements(draft: Draft) -> None:
+    """``requirements3.txt`` is for the server's own Python, where the kernel's is too old for it."""
+    if is_old(draft.base_python) and draft.apply("requirements3.txt") is not None:
+        draft.cannot(
+            "requirements3.txt is for a second Python beside an old one; an image here has one"
+        )
+
+
+def package(draft: Draft) -> None:
+    """The folder itself is installed where it is a Python package."""
+    look = draft.look
+    if not look.is_package:
+        return
+    draft.package = True
+    here = [name for name in ("setup.py", "pyproject.toml") if look.in_root(name)]
+    for name in here:
+        draft.apply(name)
+    dependencies = look.pyproject.dependencies if look.pyproject.is_package else ()
+    known = look.pyproject.is_package and not look.pyproject.dynamic
+    sentence = (
+        f"{here[0]} makes this folder a Python package, and installing it would run its build, "
+        "which no lock holds"
+    )
+    difference = f"{here[0]}: the package itself is not installed; what it depends on is"
+    if not known:
+        difference = f"{here[0]}: neither the package nor what it depends on is installed"
+    draft.cannot(sentence, Suggestion(sentence, difference, python=dependencies))
+
+
+def conda(draft: Draft) -> None:
+    """``environment.yml`` chooses Python's version and names packages of channels."""
+    found = more_conda(draft)
+    version = DEFAULT
+    if found.python:
+        path = draft.look.path(_conda_name(draft))
+        version = cut_version(path, found.python)
+        if "." in found.python or version != DEFAULT:
+            draft.python_version = version
+    draft.base_python = draft.language_version = version
+
+
+def more_conda(draft: Draft) -> CondaEnvironment:
+    """An ``environment.yml`` beside another language's file adds packages alone."""
+    name = _conda_name(draft)
+    data = draft.apply(name) if name else None
+    if data is None:
+        return CondaEnvironment()
+    path = draft.look.path(name)
+    found = parse_conda(path, data)
+    draft.conda = tuple(spec.text for spec in found.specs)
+    draft.conda_channels = found.channels
+    pip = Requirements()
+    for _, line in logical_lines(list(found.pip)):
+        pip.read_line(path, 0, line, draft.look.tree.files.get)
+    _add(draft, pip)
+    conda_notes(draft, path, found)
+    if found.foreign:
+        draft.cannot(_of_channels(path, found))
+    return found
+
+
+def pipfile(draft: Draft) -> None:
+    """``Pipfile.lock`` counts before ``Pipfile``; each may say Python's version."""
+    sources: list[Pipenv] = []
+    for name, parse in (("Pipfile.lock", parse_pipfile_lock), ("Pipfile", parse_pipfile)):
+        data = draft.apply(name)
+        if data is not None:
+            sources.append(parse(draft.look.path(name), data))
+    said = next((source.python for source in sources if source.python), "")
+    version = DEFAULT
+    if said:
+        version = cut_version(draft.look.path("Pipfile"), said)
+        if "." in said or version != DEFAULT:
+            draft.python_version = version
+    draft.base_python = draft.language_version = version
+    counts = sources[0]
+    draft.python.update(dict.fromkeys(counts.lines))
+    draft.hashes.update(counts.hashes)
+    draft.unsupported.update(dict.fromkeys(counts.unsupported))
+
+
+def julia(draft: Draft) -> None:
+    """``JuliaProject.toml`` counts before ``Project.toml``."""
+    name = "JuliaProject.toml" if draft.look.has("JuliaProject.toml") else "Project.toml"
+    data = draft.apply(name) or b""
+    path = draft.look.path(name)
+    found = parse_julia(path, data)
+    draft.language_version = found.julia
+    draft.cannot(
+        f"{path} asks for Julia {found.julia} with {len(found.packages)} packages, which come from "
+        "Julia's own servers; nothing here resolves them"
+    )
+
+
+def julia_require(draft: Draft) -> None:
+    """``REQUIRE`` is of Julia's first years; repo2docker finds it and then cannot build it."""
+    draft.apply("REQUIRE")
+    draft.language_version = None
+    draft.cannot(
+        f"{draft.look.path('REQUIRE')} names packages for a Julia before 1.0, whose servers are "
+        "gone; write a Project.toml"
+    )
+
+
+def post_build(draft: Draft) -> None:
+    """``postBuild`` is a program that would run while the image is built."""
+    if draft.apply("postBuild") is None:
+        return
+    draft.post_build = path = draft.look.path("postBuild")
+    sentence = f"{path} would run while the image is built, and no lock holds what it does"
+    draft.cannot(sentence, Suggestion(sentence, f"{path} was left out"))
+
+
+def start(draft: Draft) -> None:
+    """``start`` is a program that Binder runs before the session; an image here only carries it."""
+    if draft.apply("start") is not None:
+        draft.start = draft.look.path("start")
+        draft.note(
+            f"{draft.start} is run by Binder before a session; a train begins with its entry point "
+            "and does not run it"
+        )
+
+
+def _conda_name(draft: Draft) -> str:
+    names = ("environment.yml", "environment.yaml")
+    return next((name for name in names if draft.look.has(name)), "")
+
+
+def _of_channels(path: str, found: CondaEnvironment) -> str:
+    channels = ", ".join(found.channels) or "defaults"
+    names = ", ".join(spec.name for spec in found.foreign[:5])
+    more = ", …" if len(found.foreign) > 5 else ""
+    return (
+        f"{path} takes {len(found.foreign)} packages ({names}{more}) from the conda channels "
+        f"{channels}; nothing here resolves those"
+    )
+
+
+def _add(draft: Draft, found: Requirements) -> None:
+    draft.python.update(dict.fromkeys(found.lines))
+    draft.constraints.update(dict.fromkeys(found.constraints))
+    draft.hashes.update(found.hashes)
+    draft.referred.update(found.files)
+    draft.unsupported.update(dict.fromkeys(found.unsupported))
