@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -178,7 +179,7 @@ async def check_end(story: Story, status: messages.JourneyStatus) -> None:
     if status.phase != Phase.ARRIVED:
         assert status.phase == Phase.FAILED, status
         assert story.sandboxes, status
-        assert "central" in story.sandboxes or not released, status
+        assert story.world.approved.aggregator in story.sandboxes or not released, status
         return
     result = await story.world.open(status)
     numbers = [n for n, name in enumerate(story.world.homes, 1) if name in released]
@@ -260,10 +261,10 @@ def _check_once(course: list[tuple[str, acts.Act]]) -> None:
     assert set(done.values()) == {1}, done
 
 
-async def lives(tmp_path: Path, seeds: range) -> None:
+async def lives(tmp_path: Path, seeds: range, **study: Any) -> None:
     """Live through many seeds in one world; at its end the ledger is audited from its first byte."""
     laid_out = w.there(tmp_path)
-    async with w.inhabited(laid_out, settings=w.LENIENT) as world:
+    async with w.inhabited(laid_out, settings=w.LENIENT, **study) as world:
         for seed in seeds:
             await live_through(world, seed)
         await there(world.central).kill()
@@ -281,6 +282,30 @@ async def test_kill_at_random_points(tmp_path: Path) -> None:
 async def test_kill_at_random_points_over_many_seeds(tmp_path: Path, block: int) -> None:
     """The same over many seeds, ten in one world."""
     await lives(tmp_path, range(1000 + 10 * block, 1010 + 10 * block))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("block", range(5))
+async def test_kill_at_random_points_with_the_aggregator_at_a_station(
+    tmp_path: Path, block: int
+) -> None:
+    """The same where one of the stations that are killed combines."""
+    await lives(tmp_path, range(3000 + 10 * block, 3010 + 10 * block), aggregator="south")
+
+
+async def test_a_station_that_combines_is_killed_while_it_does(tmp_path: Path) -> None:
+    """It has its key back from its own disk, sealed to itself, and the journey arrives."""
+    async with w.inhabited(w.there(tmp_path), settings=w.LENIENT, aggregator="south") as world:
+        journey = await world.depart(LARGE, parameters={"rounds": 3, "seconds": 0.5})
+        await world.until(journey, lambda s: s.phase == Phase.COMBINING and s.round == 2)
+        await there(world.stations["south"]).kill()
+        await world.stations["south"].start()
+        result = await world.arrived(journey)
+        assert result == {"first": pytest.approx(w.sum_age(1, 2)), "rounds": 3}
+        prepared = [
+            a for _, a in world.history(journey=journey) if isinstance(a, acts.JourneyPrepared)
+        ]
+        assert len(prepared) == 1
 
 
 async def test_the_aggregators_key_comes_back_from_the_stations(tmp_path: Path) -> None:
