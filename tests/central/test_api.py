@@ -15,7 +15,7 @@ from branchline.journey import messages
 from branchline.journey.enrolment import greet
 from branchline.ledger.audit import audit
 from branchline.ledger.files import FolderFiles
-from branchline.ledger.note import parse_key
+from branchline.ledger.proof.note import parse_key
 
 
 async def _settings(tmp_path: Path) -> CentralSettings:

@@ -32,7 +32,7 @@ from branchline.journey.verify import (
     Report,
     verify_result,
 )
-from branchline.ledger.note import key_of
+from branchline.ledger.proof.note import key_of
 from branchline.train.bundle import sign_bundle
 
 replace = msgspec.structs.replace

@@ -28,7 +28,7 @@ from branchline.journey.request import JourneyRequest, Route
 from branchline.journey.verify import Report, verify_evidence
 from branchline.ledger.entry import Entry
 from branchline.ledger.log import Log
-from branchline.ledger.note import key_of
+from branchline.ledger.proof.note import key_of
 from branchline.study.document import StudyDocument, parse_study
 from branchline.train.archive import File
 from branchline.train.bundle import Bundle, pack_files, sign_bundle

@@ -14,11 +14,11 @@ from tests.ledger.vectors import LOG_VKEY, ORIGIN, entries
 from branchline.foundation.database import writing
 from branchline.foundation.errors import Corrupt
 from branchline.ledger.audit import audit, replay
-from branchline.ledger.checkpoint import Checkpoint
 from branchline.ledger.edge import Edge
 from branchline.ledger.log import Log
-from branchline.ledger.merkle import leaf_hash
-from branchline.ledger.note import parse_key
+from branchline.ledger.proof.checkpoint import Checkpoint
+from branchline.ledger.proof.merkle import leaf_hash
+from branchline.ledger.proof.note import parse_key
 from branchline.ledger.rows import ledger_entries
 from branchline.ledger.tiles import bundle_name, encode_bundle
 

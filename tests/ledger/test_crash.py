@@ -16,12 +16,12 @@ from tests.ledger.vectors import LOG_VKEY, ORIGIN, entries, log_identity
 from branchline.foundation.database import open_database, writing
 from branchline.foundation.errors import Unavailable
 from branchline.ledger.audit import audit
-from branchline.ledger.checkpoint import Checkpoint
 from branchline.ledger.files import Files, FolderFiles
 from branchline.ledger.log import Log
-from branchline.ledger.merkle import check_growth
-from branchline.ledger.note import parse_key
-from branchline.ledger.receipt import Receipt, verify_receipt
+from branchline.ledger.proof.checkpoint import Checkpoint
+from branchline.ledger.proof.merkle import check_growth
+from branchline.ledger.proof.note import parse_key
+from branchline.ledger.proof.receipt import Receipt, verify_receipt
 
 KEY = parse_key(LOG_VKEY)
 

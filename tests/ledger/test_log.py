@@ -26,12 +26,12 @@ from branchline.foundation.database import open_database, writing
 from branchline.foundation.errors import Conflict, NotFound, Refused, Unavailable
 from branchline.foundation.keys import Identity
 from branchline.ledger.audit import audit
-from branchline.ledger.checkpoint import Checkpoint, open_checkpoint
 from branchline.ledger.files import FolderFiles
 from branchline.ledger.log import Log
-from branchline.ledger.merkle import EMPTY_ROOT, check_growth
-from branchline.ledger.note import parse_key, to_base64
-from branchline.ledger.receipt import parse_receipt, verify_receipt
+from branchline.ledger.proof.checkpoint import Checkpoint, open_checkpoint
+from branchline.ledger.proof.merkle import EMPTY_ROOT, check_growth
+from branchline.ledger.proof.note import parse_key, to_base64
+from branchline.ledger.proof.receipt import parse_receipt, verify_receipt
 
 Append = Callable[[Log, Iterable[bytes]], list[int]]
 KEY = parse_key(LOG_VKEY)

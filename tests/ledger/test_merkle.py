@@ -11,7 +11,7 @@ from tests.ledger.vectors import GROWTH, ROOTS, entries
 
 from branchline.foundation.errors import Corrupt
 from branchline.ledger.edge import Edge
-from branchline.ledger.merkle import (
+from branchline.ledger.proof.merkle import (
     EMPTY_ROOT,
     check_growth,
     check_inclusion,
@@ -21,7 +21,7 @@ from branchline.ledger.merkle import (
     node_hash,
     tree_root,
 )
-from branchline.ledger.note import from_base64
+from branchline.ledger.proof.note import from_base64
 
 SIZES = st.integers(1, 600)
 

@@ -19,14 +19,14 @@ from tests.ledger.vectors import (
 
 from branchline.foundation.errors import BranchlineError, Corrupt, Refused
 from branchline.foundation.keys import Identity
-from branchline.ledger.checkpoint import (
+from branchline.ledger.proof.checkpoint import (
     Checkpoint,
     open_checkpoint,
     parse_checkpoint,
     sign_checkpoint,
 )
-from branchline.ledger.merkle import EMPTY_ROOT
-from branchline.ledger.note import (
+from branchline.ledger.proof.merkle import EMPTY_ROOT
+from branchline.ledger.proof.note import (
     from_base64,
     key_of,
     open_note,
@@ -35,7 +35,7 @@ from branchline.ledger.note import (
     sign_note,
     to_base64,
 )
-from branchline.ledger.receipt import parse_receipt, verify_receipt
+from branchline.ledger.proof.receipt import parse_receipt, verify_receipt
 
 SIGNED = RECEIPT.partition("\n\n")[2]
 OURS_ALONE = RECEIPT.replace(WITNESS_LINE, "")

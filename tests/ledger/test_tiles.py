@@ -13,7 +13,7 @@ from tests.ledger.vectors import entries
 from branchline.foundation.errors import NotFound, Refused
 from branchline.ledger.edge import Edge
 from branchline.ledger.files import Files, FolderFiles, put
-from branchline.ledger.merkle import leaf_hash
+from branchline.ledger.proof.merkle import leaf_hash
 from branchline.ledger.tiles import (
     MAX_LEAF,
     TileName,

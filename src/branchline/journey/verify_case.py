@@ -15,9 +15,9 @@ from branchline.journey import acts
 from branchline.journey.messages import Evidence, EvidenceItem
 from branchline.journey.permit import as_decision, keys_in
 from branchline.journey.request import JourneyRequest
-from branchline.ledger.checkpoint import Checkpoint
 from branchline.ledger.entry import Entry
-from branchline.ledger.receipt import Receipt, parse_receipt
+from branchline.ledger.proof.checkpoint import Checkpoint
+from branchline.ledger.proof.receipt import Receipt, parse_receipt
 from branchline.study.document import StudyDocument, parse_study
 from branchline.study.lifecycle import Standing, decide
 

@@ -13,9 +13,9 @@ from branchline.journey import acts
 from branchline.journey.permit import announced_terms, as_decision, facts_of, require_permit
 from branchline.journey.request import check_request
 from branchline.journey.verify_case import Case, Detail, same_checkpoint
-from branchline.ledger.checkpoint import open_checkpoint
-from branchline.ledger.note import parse_key
-from branchline.ledger.receipt import verify_receipt
+from branchline.ledger.proof.checkpoint import open_checkpoint
+from branchline.ledger.proof.note import parse_key
+from branchline.ledger.proof.receipt import verify_receipt
 from branchline.study.lifecycle import State
 from branchline.train.bundle import verify_bundle
 

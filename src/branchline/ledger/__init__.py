@@ -1,10 +1,15 @@
 """The ledger: an append-only log of sealed entries, and offline proofs that an entry is in it.
 
 A C2SP tlog-tiles log: leaves in one SQL table, hash tiles and entry bundles as static files, and
-a checkpoint (signed-note) over them. A receipt proves an entry without asking anybody.
+a checkpoint (signed-note) over them, cosigned by witnesses. A receipt proves an entry without
+asking anybody.
+
+``proof/`` is what anybody checks it by, ``witness/`` what a witness does; the log, its files and
+its entries are in this folder itself.
 
 Must not: know what an entry says (no train, no study), decide who may append, or publish a
 checkpoint over bytes it has not read back from disk.
-May know: the foundation. Only ``files``, ``rows`` and ``log`` touch disk and database; ``stored`` and
-``audit`` read through a function they are given, and everything else is bytes in, values out.
+May know: the foundation. Only ``files``, ``rows``, ``log`` and ``witness/store`` touch disk and
+database; ``stored`` and ``audit`` read through a function they are given, and everything else is
+bytes in, values out.
 """

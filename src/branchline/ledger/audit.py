@@ -12,10 +12,10 @@ from itertools import zip_longest
 import msgspec
 
 from branchline.foundation.errors import Corrupt, NotFound
-from branchline.ledger.checkpoint import Checkpoint, open_checkpoint
 from branchline.ledger.edge import Edge, Tile
-from branchline.ledger.merkle import HASH_SIZE, leaf_hash
-from branchline.ledger.note import VerifierKey
+from branchline.ledger.proof.checkpoint import Checkpoint, open_checkpoint
+from branchline.ledger.proof.merkle import HASH_SIZE, leaf_hash
+from branchline.ledger.proof.note import VerifierKey
 from branchline.ledger.tiles import (
     CHECKPOINT,
     TILE_HEIGHT,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from branchline.ledger.merkle import EMPTY_ROOT, node_hash
+from branchline.ledger.proof.merkle import EMPTY_ROOT, node_hash
 from branchline.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, TileName
 
 

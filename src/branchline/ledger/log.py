@@ -22,12 +22,12 @@ from sqlalchemy import Connection, Engine
 
 from branchline.foundation.errors import Conflict, Corrupt, NotFound, Unavailable
 from branchline.ledger.audit import audit, read_edge, replay
-from branchline.ledger.checkpoint import Checkpoint, sign_checkpoint
 from branchline.ledger.edge import Edge
 from branchline.ledger.files import Files, put
-from branchline.ledger.merkle import check_inclusion, growth_path, inclusion_path, leaf_hash
-from branchline.ledger.note import Signer, key_of
-from branchline.ledger.receipt import Receipt
+from branchline.ledger.proof.checkpoint import Checkpoint, sign_checkpoint
+from branchline.ledger.proof.merkle import check_inclusion, growth_path, inclusion_path, leaf_hash
+from branchline.ledger.proof.note import Signer, key_of
+from branchline.ledger.proof.receipt import Receipt
 from branchline.ledger.rows import append_row, metadata, read_rows
 from branchline.ledger.stored import StoredTiles
 from branchline.ledger.tiles import (

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from branchline.foundation.errors import Corrupt
 from branchline.ledger.edge import Edge, Tile
-from branchline.ledger.merkle import HASH_SIZE, Subtrees
+from branchline.ledger.proof.merkle import HASH_SIZE, Subtrees
 from branchline.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, TileName, split_hashes
 
 _CACHED_TILES = 128

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import msgspec
 
 from branchline.foundation.errors import Refused
-from branchline.ledger.merkle import HASH_SIZE
+from branchline.ledger.proof.merkle import HASH_SIZE
 
 TILE_WIDTH = 256
 """Hashes in a full tile, entries in a full bundle."""

@@ -18,7 +18,7 @@ from branchline.journey.messages import Notice, StudyView
 from branchline.journey.permit import decision_of, facts_of, keys_in, require_permit
 from branchline.journey.request import JourneyRequest, check_request
 from branchline.ledger.entry import Entry
-from branchline.ledger.receipt import parse_receipt, verify_receipt
+from branchline.ledger.proof.receipt import parse_receipt, verify_receipt
 from branchline.station.settings import StationSettings
 from branchline.station.store import Approval
 from branchline.study.document import StudyDocument, parse_study

@@ -10,8 +10,8 @@ import re
 import msgspec
 
 from branchline.foundation.errors import Corrupt
-from branchline.ledger.merkle import EMPTY_ROOT, HASH_SIZE
-from branchline.ledger.note import (
+from branchline.ledger.proof.merkle import EMPTY_ROOT, HASH_SIZE
+from branchline.ledger.proof.note import (
     Note,
     Signer,
     VerifierKey,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from branchline.foundation.errors import Corrupt
-from branchline.ledger.checkpoint import Checkpoint, open_checkpoint, parse_decimal
-from branchline.ledger.merkle import HASH_SIZE, check_inclusion, leaf_hash
-from branchline.ledger.note import MAX_NOTE, from_base64, parse_key, to_base64
+from branchline.ledger.proof.checkpoint import Checkpoint, open_checkpoint, parse_decimal
+from branchline.ledger.proof.merkle import HASH_SIZE, check_inclusion, leaf_hash
+from branchline.ledger.proof.note import MAX_NOTE, from_base64, parse_key, to_base64
 
 _HEADER = "c2sp.org/tlog-proof@v1"
 _MAX_PATH = 63
