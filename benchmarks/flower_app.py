@@ -1,7 +1,8 @@
 """The app that Flower runs: federated averaging of a model that no one trains.
 
-Its server side writes the seconds from each round's average to the next one's. It is copied into
-a Flower project and imports nothing of ours.
+The same work as ours, in ``trains.py``; ``round.py`` says what is timed. Its server side writes the
+seconds from each round's average to the next one's. It is copied into a Flower project and imports
+nothing of ours.
 """
 
 # ruff: noqa: D103
@@ -25,10 +26,10 @@ server = ServerApp()
 @client.train()
 def train(message, context):
     model = message.content["arrays"].to_numpy_ndarrays()[0]
-    # Distinct at every node, as trained models are.
-    step = np.float32(context.node_config["partition-id"] + 1)
+    # Other bits in every element at every node, as in trained models.
+    change = np.float32(1 + (context.node_config["partition-id"] + 1) / 1024)
     metrics = MetricRecord({"num-examples": 100})
-    content = RecordDict({"arrays": ArrayRecord([model + step]), "metrics": metrics})
+    content = RecordDict({"arrays": ArrayRecord([model * change]), "metrics": metrics})
     return Message(content=content, reply_to=message)
 
 
@@ -54,7 +55,9 @@ def main(grid, context):
     strategy = Timed(
         fraction_train=1.0, fraction_evaluate=0.0, min_train_nodes=3, min_available_nodes=3
     )
-    model = ArrayRecord([np.zeros(settings["size"], np.float32)])
+    # Noise, as trained models are: of one number, every chunk of an array would be the same chunk.
+    noise = np.random.default_rng(0).standard_normal(settings["size"], np.float32)
+    model = ArrayRecord([noise])
     strategy.start(grid, model, num_rounds=settings["num-server-rounds"])
     out = Path(settings["out"])
     seconds = [after - before for before, after in pairwise(strategy.ended)]

@@ -2,6 +2,20 @@
 
 Central, three sandboxed stations and Flower's SuperLink with three SuperNodes run as processes on
 loopback; ours and theirs are timed in turns. Prints a table and writes ``results/round-*.json``.
+
+**The work** is the same on both sides (``trains.py``, ``flower_app.py``): every station multiplies
+each number of the model by a factor of its own, and the average weighted by records is the next
+model. The model is noise from the first round on, drawn before anything is timed. So no two
+stations send the same bytes, no two pieces of one array are alike, and nothing can be compressed.
+This matters: Flower stores and sends the pieces of an array by their digests; an array filled with
+one number is one piece many times over, and a round of it takes Flower about half as long.
+
+**The time** of a round runs from the end of the round before to its own end, on both sides: it
+holds handing the model to all three, their work, bringing it back, and averaging. The first round
+is left out on both sides: programs are loaded and the model is drawn in it. A round of Flower's
+ends where its strategy has the average in memory. A round of ours ends a little later, where the
+requester's program hears that the average is durable, recorded in the ledger, and sent on. Ours
+also checks, seals and signs; theirs runs as it comes on loopback, without TLS or accounts.
 """
 
 from __future__ import annotations

@@ -5,17 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 MODEL_CODE = '''\
-"""Federated averaging of a model that no one trains: each station adds its own numbers."""
+"""Federated averaging of a model that no one trains: each station changes every number of it."""
 
 import numpy as np
 
 
 def station(data, state, parameters):
     patients = data["patients"]
-    model = np.zeros(parameters["size"], np.float32) if state is None else state["model"]
-    # Distinct at every station, as trained models are.
-    step = np.float32(patients.column("step")[0].as_py())
-    return {"model": model + step, "n": len(patients)}
+    # Noise, as trained models are, and other bits in every element at every station.
+    model = noise(parameters["size"]) if state is None else state["model"]
+    change = np.float32(1 + patients.column("step")[0].as_py() / 1024)
+    return {"model": model * change, "n": len(patients)}
+
+
+def noise(size):
+    return np.random.default_rng(0).standard_normal(size, np.float32)
 
 
 def combine(updates, state, parameters):
