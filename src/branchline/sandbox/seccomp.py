@@ -57,13 +57,18 @@ _NAMESPACES = 0x7E020000
 """CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}; clone cannot ask for CLONE_NEWTIME."""
 _TERMINAL_INJECTION = (0x5412, 0x541C)
 """TIOCSTI and TIOCLINUX. The kernel looks at the low 32 bits only, so the rule must as well."""
-_AF_UNIX = 1
+_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 
 
 @cache
-def filters() -> tuple[bytes, ...]:
-    """Return the filters' BPF programs for this machine, built once per process."""
-    return _export(_allow_list()), _export(_floor())
+def filters(*, network: bool = False) -> tuple[bytes, ...]:
+    """Return the filters' BPF programs for this machine, built once per process.
+
+    Args:
+        network: whether sockets of the Internet's families may be made, too; never for a train.
+    """
+    families = (_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK) if network else (_AF_UNIX,)
+    return _export(_allow_list(families)), _export(_floor())
 
 
 def description() -> str:
@@ -71,7 +76,7 @@ def description() -> str:
     return f"allow list and floor {short(digest_of(b''.join(filters())))}"
 
 
-def _allow_list() -> Any:
+def _allow_list(families: tuple[int, ...]) -> Any:
     import pyseccomp as sc
 
     chosen = sc.SyscallFilter(sc.ERRNO(errno.ENOSYS))
@@ -81,7 +86,8 @@ def _allow_list() -> Any:
         chosen.add_rule(sc.ALLOW, name)
     for name in ("socket", "socketpair"):
         # Families such as AF_VSOCK and AF_ALG are not, or not wholly, in the network namespace.
-        chosen.add_rule(sc.ALLOW, name, sc.Arg(0, sc.EQ, _AF_UNIX))
+        for family in families:
+            chosen.add_rule(sc.ALLOW, name, sc.Arg(0, sc.EQ, family))
     for name in _known(_REFUSED):
         chosen.add_rule(sc.ERRNO(errno.EPERM), name)
     return chosen

@@ -6,11 +6,11 @@ and `--size` holds for the next `--tmpfs` only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from branchline.sandbox.engine import EngineRefused, JobSpec
+from branchline.sandbox.engine import EngineRefused, EnvironmentMount, JobSpec
 
 INSIDE = Path(__file__).parent / "inside"
 _BOOT = (
@@ -56,51 +56,96 @@ class Descriptors:
     files: Sequence[int]
 
 
+@dataclass(frozen=True)
+class PersonalJob:
+    """Describe one command of a person, on his own machine, in an environment.
+
+    Args:
+        environment: what the command sees as its root.
+        argv: the command.
+        folder: bound at `/work` for reading and writing, and its working folder; None for none.
+        network: whether it sees the machine's network.
+        variables: set beside the environment's own.
+    """
+
+    environment: EnvironmentMount
+    argv: Sequence[str]
+    folder: Path | None = None
+    network: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
 def command(bwrap: str, spec: JobSpec, settings: str, descriptors: Descriptors) -> list[str]:
     """Return the whole command line of one session."""
     return [
         bwrap,
         *_namespaces(),
+        "--new-session",
         *_kernel_folders(),
         *_scratch(spec.limits.scratch_bytes),
         # After /tmp: an environment may lie below it.
-        *_root(spec, descriptors),
+        *_root(spec.environment, descriptors.files),
         *_job(spec),
         *("--remount-ro", "/"),
-        *_environment(spec),
-        *(word for number in descriptors.filters for word in ("--add-seccomp-fd", str(number))),
+        *_variables(spec.environment.env),
+        *_filters(descriptors.filters),
         *("--chdir", "/train"),
         *(spec.environment.python, "-s", "-c", _BOOT, str(descriptors.link), settings),
     ]
 
 
+def personal(
+    bwrap: str, job: PersonalJob, filters: Sequence[int], files: Sequence[int]
+) -> list[str]:
+    """Return the whole command line of a person's command; it keeps the person's terminal."""
+    folder = [] if job.folder is None else ["--bind", str(job.folder), "/work"]
+    return [
+        bwrap,
+        *_namespaces(),
+        *(("--share-net",) if job.network else ()),
+        *_kernel_folders(),
+        *("--tmpfs", "/tmp", "--tmpfs", "/dev/shm", "--remount-ro", "/dev"),
+        *_root(job.environment, files),
+        *folder,
+        *("--remount-ro", "/"),
+        *_variables({**job.environment.env, **job.variables}),
+        *_filters(filters),
+        *("--chdir", "/work" if folder else "/tmp"),
+        *("--", *job.argv),
+    ]
+
+
 def check(spec: JobSpec) -> None:
     """Refuse a job whose paths do not exist, before anything is started."""
-    sources = [path for path, _ in spec.environment.root]
-    for path in (*sources, spec.code, *spec.tables.values()):
-        if not path.exists():
-            raise EngineRefused(f"{path} does not exist, so the sandbox cannot show it to a train")
+    check_paths((*(path for path, _ in spec.environment.root), spec.code, *spec.tables.values()))
     for name in spec.tables:
         if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
             raise EngineRefused(f"{name!r} cannot be the name of a table's file")
+
+
+def check_paths(paths: Iterable[Path]) -> None:
+    """Refuse paths that do not exist."""
+    for path in paths:
+        if not path.exists():
+            raise EngineRefused(f"{path} does not exist, so the sandbox cannot show it to a train")
 
 
 def _namespaces() -> list[str]:
     # --unshare-all only tries user and cgroup namespaces; named, they must succeed.
     return [
         *("--unshare-all", "--unshare-user", "--unshare-cgroup", "--disable-userns"),
-        *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
+        *("--die-with-parent", "--cap-drop", "ALL"),
         *("--uid", "1000", "--gid", "1000", "--hostname", "train"),
     ]
 
 
-def _root(spec: JobSpec, descriptors: Descriptors) -> list[str]:
+def _root(environment: EnvironmentMount, files: Sequence[int]) -> list[str]:
     words = []
-    for host, inside in spec.environment.root:
+    for host, inside in environment.root:
         words += ["--ro-bind", str(host), inside]
-    for target, inside in spec.environment.links:
+    for target, inside in environment.links:
         words += ["--symlink", target, inside]
-    for number, (inside, _) in zip(descriptors.files, spec.environment.files, strict=True):
+    for number, (inside, _) in zip(files, environment.files, strict=True):
         # Bound, not written: the folder it lies in may be a read-only one of the environment.
         words += ["--perms", "0444", "--ro-bind-data", str(number), inside]
     return words
@@ -132,11 +177,15 @@ def _job(spec: JobSpec) -> list[str]:
     return words
 
 
-def _environment(spec: JobSpec) -> list[str]:
+def _variables(env: Mapping[str, str]) -> list[str]:
     words = ["--clearenv"]
-    for name, value in {**_DEFAULTS, **spec.environment.env}.items():
+    for name, value in {**_DEFAULTS, **env}.items():
         words += ["--setenv", name, value]
     return words
+
+
+def _filters(numbers: Sequence[int]) -> list[str]:
+    return [word for number in numbers for word in ("--add-seccomp-fd", str(number))]
 
 
 _DEFAULTS = {

@@ -1,0 +1,49 @@
+"""Run a person's own command in an environment, within the walls that trains have.
+
+It is his machine and his command: he keeps his terminal, one folder of his is writable, and nothing
+is counted. What he sees of the machine is that folder and the environment, as a train would.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
+
+from branchline.sandbox import seccomp, walls
+from branchline.sandbox.engine import EngineRefused
+from branchline.sandbox.process import Descriptors
+from branchline.sandbox.walls import PersonalJob
+
+
+def become(job: PersonalJob) -> NoReturn:
+    """Replace this process by the command: its signals, terminal and exit code are its own.
+
+    The environment is verified first.
+
+    Raises:
+        EngineRefused: bubblewrap is not here, or a path does not exist.
+        Corrupt: the environment is not what it was made of.
+    """
+    bwrap = shutil.which("bwrap")
+    if bwrap is None:
+        raise EngineRefused("bwrap was not found", advice="Install the package bubblewrap")
+    folders = [path for path, _ in job.environment.root]
+    walls.check_paths([*folders, *([] if job.folder is None else [job.folder])])
+    memories = Descriptors()
+    with ThreadPoolExecutor(1) as beside:
+        verifying = beside.submit(job.environment.verify)
+        filters = [memories.memory(each) for each in seccomp.filters(network=job.network)]
+        files = [memories.memory(text.encode()) for _, text in job.environment.files]
+        verifying.result()
+    for number in memories.opened:
+        os.set_inheritable(number, True)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        # Python ignores them, and what is ignored stays so in the programs that follow.
+        signal.signal(number, signal.SIG_DFL)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(bwrap, walls.personal(bwrap, job, filters, files))

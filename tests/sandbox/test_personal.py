@@ -1,0 +1,112 @@
+"""A person's own command: his terminal, his exit code, one folder of his, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from branchline.environment.host import HostMount, describe_host, mounts
+from branchline.sandbox.personal import become
+from branchline.sandbox.walls import PersonalJob
+argv, folder, network = json.loads(sys.argv[1])
+become(PersonalJob(mounts(describe_host()), argv, folder and Path(folder), network))
+"""
+
+
+def command(*argv: str, folder: Path | None = None, network: bool = False) -> list[str]:
+    """Return the command line of a Python that becomes a command."""
+    told = json.dumps([argv, None if folder is None else str(folder), network])
+    return [sys.executable, "-c", PROGRAM, told]
+
+
+def run(
+    *argv: str, folder: Path | None = None, network: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Become a command and return how it ended."""
+    return subprocess.run(
+        command(*argv, folder=folder, network=network),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "code"), [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143)], ids=str
+)
+def test_the_exit_code_is_the_commands(script: str, code: int) -> None:
+    """Whoever calls it sees what the command said, a signal as 128 and its number."""
+    assert run("sh", "-c", script).returncode == code
+
+
+def test_one_folder_is_the_persons_and_all_else_is_the_environments(tmp_path: Path) -> None:
+    """What is written in /work is there afterwards; nothing else of his is seen or written."""
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    for each in (mine, other):
+        each.mkdir()
+        (each / "in").write_text("in")
+    places = f"/work/out /usr/out /etc/out /out {other}/out"
+    script = f"cat in; for p in {places}; do (echo x > $p) 2>/dev/null && echo $p; done"
+    done = run("sh", "-c", f"{script}; cat {other}/in", folder=mine)
+    assert done.stdout == "in/work/out\n"
+    assert (mine / "out").read_text() == "x\n"
+    assert [each.name for each in other.iterdir()] == ["in"]
+
+
+def test_without_a_folder_there_is_none() -> None:
+    """The command begins in scratch space."""
+    done = run("sh", "-c", "pwd; ls -A")
+    assert done.stdout == "/tmp\n"
+
+
+SOCKET = """
+import socket
+try:
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+    print([name for _, name in socket.if_nameindex()])
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+def test_the_network_is_there_only_when_asked_for() -> None:
+    """Without the word no socket can be made at all; with it the machine's network is seen."""
+    assert run(sys.executable, "-c", SOCKET).stdout == "OSError\n"
+    own = subprocess.run([sys.executable, "-c", SOCKET], capture_output=True, text=True, check=True)
+    assert run(sys.executable, "-c", SOCKET, network=True).stdout == own.stdout
+
+
+def test_a_broken_pipe_ends_a_command_as_everywhere() -> None:
+    """What Python ignores for itself is not ignored for the command."""
+    done = run("bash", "-c", "yes | head -1; echo ${PIPESTATUS[0]}")
+    assert done.stdout == "y\n141\n"
+
+
+def test_a_shell_keeps_the_persons_terminal() -> None:
+    """The terminal is the shell's own, so that jobs can be stopped and gone on with."""
+    main, other = pty.openpty()
+    with subprocess.Popen(
+        # Field 8 of stat is the terminal's foreground group: -1 for whom it is not.
+        command("bash", "-c", "tty -s && read -a stat </proc/self/stat && echo group ${stat[7]}"),
+        stdin=other,
+        stdout=other,
+        stderr=other,
+        start_new_session=True,
+    ) as shell:
+        os.close(other)
+        said = os.read(main, 1000).decode()
+        assert shell.wait(60) == 0, said
+    os.close(main)
+    assert "group -1" not in said
+    assert "group" in said
