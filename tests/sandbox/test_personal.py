@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -94,19 +92,17 @@ def test_a_broken_pipe_ends_a_command_as_everywhere() -> None:
 
 
 def test_a_shell_keeps_the_persons_terminal() -> None:
-    """The terminal is the shell's own, so that jobs can be stopped and gone on with."""
-    main, other = pty.openpty()
-    with subprocess.Popen(
-        # Field 8 of stat is the terminal's foreground group: -1 for whom it is not.
-        command("bash", "-c", "tty -s && read -a stat </proc/self/stat && echo group ${stat[7]}"),
-        stdin=other,
-        stdout=other,
-        stderr=other,
-        start_new_session=True,
-    ) as shell:
-        os.close(other)
-        said = os.read(main, 1000).decode()
-        assert shell.wait(60) == 0, said
-    os.close(main)
-    assert "group -1" not in said
-    assert "group" in said
+    """The terminal stays the command's own, so that a shell can stop jobs and go on with them."""
+    # Field 8 of stat is the terminal's foreground group: -1 for whom there is no terminal.
+    ask = command("bash", "-c", "tty -s && read -a stat </proc/self/stat && echo =${stat[7]}=")
+    terminal = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", terminal, *ask],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "=" in done.stdout
+    assert "=-1=" not in done.stdout
