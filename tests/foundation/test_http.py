@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -33,6 +34,7 @@ from branchline.foundation.keys import Identity, PublicKeys
 
 ME, STRANGER = Identity.create(), Identity.create()
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+KEPT = bytes(range(256)) * 9000
 
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,6 +109,17 @@ class House:
         """Send a stream back."""
         return await call.request.read()
 
+    async def kept(self, call: Call) -> bytes:
+        """Hand out what is kept."""
+        return KEPT
+
+    async def there(self, call: Call) -> None:
+        """Say yes."""
+
+    async def closed(self, call: Call) -> None:
+        """Say that it is none of the caller's business."""
+        raise NotAllowed("It is not yours")
+
     async def nothing(self, call: Call) -> None:
         """Answer nothing, to anybody."""
         assert call.caller is None
@@ -127,6 +140,9 @@ class House:
             Route("POST", "/join", self.join, "Join.", "self-signed", body=Join, answer=Answer),
             Route("GET", "/fail/{kind}", self.fail, "Fail."),
             Route("PUT", "/octets", self.octets, "Echo.", body=bytes, answer=bytes),
+            Route("GET", "/kept", self.kept, "Fetch.", answer=bytes),
+            Route("HEAD", "/kept", self.there, "Ask whether it is there."),
+            Route("HEAD", "/closed", self.closed, "Tell nobody."),
             Route("GET", "/public", self.nothing, "Be there.", "public"),
             Route("GET", "/events", self.events, "Push.", answer=str),
         ]
@@ -390,6 +406,26 @@ async def test_octets_travel_both_ways() -> None:
             assert await client.put_bytes("/octets", data) == data
 
 
+async def test_octets_are_fetched_into_a_file(tmp_path: Path) -> None:
+    """They arrive whole; more than expected are refused, and a full disk is not the server's."""
+    async with serving() as house, calling(house) as client:
+        assert await client.save("/kept", tmp_path / "file", len(KEPT)) == len(KEPT)
+        assert (tmp_path / "file").read_bytes() == KEPT
+        with pytest.raises(Corrupt, match="/kept"):
+            await client.save("/kept", tmp_path / "other", len(KEPT) - 1)
+        with pytest.raises(Unavailable, match="cannot be written"):
+            await client.save("/kept", Path("/dev/full"), len(KEPT))
+
+
+async def test_whether_something_is_there_is_asked_without_fetching_it() -> None:
+    """Yes, no, and every other answer as the error it is."""
+    async with serving() as house, calling(house) as client:
+        assert await client.has("/kept")
+        assert not await client.has("/nowhere")
+        with pytest.raises(NotAllowed):
+            await client.has("/closed")
+
+
 async def test_public_routes_need_no_signature() -> None:
     """Anybody may ask who is there."""
     async with serving() as house:
@@ -489,6 +525,8 @@ def test_the_table_of_routes_describes_itself() -> None:
         "/octets",
         "/public",
         "/events",
+        "/kept",
+        "/closed",
     }
     ask = described["paths"]["/ask"]["post"]
     assert ask["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("Question")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar, overload
+from io import FileIO
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, overload
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -45,6 +47,10 @@ PIECE = 1 << 20
 _RESIGNED = 3
 SILENCE = 45.0
 """Seconds without a keep-alive after which a line of events counts as dead."""
+
+
+_Reader = Callable[[aiohttp.ClientResponse], Awaitable[T]]
+"""Reads what was answered, once it is known that nothing was refused."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,7 @@ class ApiClient:
             BranchlineError: As the server answered; Unavailable when it could not be reached.
         """
         data = None if body is None else msgspec.json.encode(body)
-        raw = await self._exchange(_Request(method, path, data, "application/json", key))
+        raw = await self._exchange(_Request(method, path, data, "application/json", key), _read)
         if answer is None:
             return None
         try:
@@ -137,7 +143,7 @@ class ApiClient:
 
     async def get_bytes(self, path: str) -> Bytes:
         """Fetch octets."""
-        return await self._exchange(_Request("GET", path))
+        return await self._exchange(_Request("GET", path), _read)
 
     async def put_bytes(self, path: str, data: Bytes, digest: Digest | None = None) -> Bytes:
         """Send octets, in pieces, and return the answer's octets.
@@ -149,7 +155,32 @@ class ApiClient:
         """
         known = None if digest is None else content_digest_field(sha256_of(digest))
         kind = "application/octet-stream"
-        return await self._exchange(_Request("PUT", path, data, kind, digest=known))
+        return await self._exchange(_Request("PUT", path, data, kind, digest=known), _read)
+
+    async def save(self, path: str, file: Path, limit: int) -> int:
+        """Fetch octets into a file, piece by piece, and return how many there were.
+
+        Args:
+            path: Where from.
+            file: Where to; written anew at each attempt, and not made durable.
+            limit: The most octets that are taken.
+
+        Raises:
+            Corrupt: There are more.
+        """
+
+        async def read(response: aiohttp.ClientResponse) -> int:
+            return await _save(response, file, limit)
+
+        return await self._exchange(_Request("GET", path), read)
+
+    async def has(self, path: str) -> bool:
+        """Tell whether there is something at a path."""
+        try:
+            await self._exchange(_Request("HEAD", path), _read)
+        except NotFound:
+            return False
+        return True
 
     async def events(
         self, path: str, opened: Callable[[], None] = lambda: None
@@ -186,12 +217,12 @@ class ApiClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _unreachable(self.base_url, error) from error
 
-    async def _exchange(self, request: _Request) -> Bytes:
+    async def _exchange(self, request: _Request, read: _Reader[T]) -> T:
         deadline = asyncio.get_running_loop().time() + self._retry_seconds
         pause, resigned = 0.05, 0
         while True:
             try:
-                return await self._once(request)
+                return await self._once(request, read)
             except StaleSignature:
                 # The first such answer tells the server's time; more than a few are final.
                 if resigned == _RESIGNED:
@@ -203,14 +234,13 @@ class ApiClient:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(2.0, pause * 2)
 
-    async def _once(self, request: _Request) -> Bytes:
+    async def _once(self, request: _Request, read: _Reader[T]) -> T:
         limits = aiohttp.ClientTimeout(total=None, sock_read=120, sock_connect=10)
         try:
             async with await self._send(request, limits) as response:
-                raw = await _read(response)
                 if response.status >= 400:
-                    self._raise(response, raw)
-                return raw
+                    self._raise(response, await _read(response))
+                return await read(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _unreachable(self.base_url, error) from error
 
@@ -245,7 +275,7 @@ class ApiClient:
             allow_redirects=False,
         )
 
-    def _raise(self, response: aiohttp.ClientResponse, raw: Bytes) -> None:
+    def _raise(self, response: aiohttp.ClientResponse, raw: Bytes) -> NoReturn:
         try:
             problem = decode_json(raw, _Problem)
         except msgspec.DecodeError:
@@ -329,6 +359,42 @@ async def _read(response: aiohttp.ClientResponse) -> Bytes:
     if at != length:
         raise aiohttp.ClientPayloadError("fewer octets came than were announced")
     return whole.toreadonly()
+
+
+async def _save(response: aiohttp.ClientResponse, file: Path, limit: int) -> int:
+    size = 0
+    with _opened(file) as target:
+        async for piece in response.content.iter_any():
+            size += len(piece)
+            if size > limit:
+                raise Corrupt(
+                    f"More than the {limit} octets expected came from {response.url.path}"
+                )
+            await asyncio.to_thread(_write, target, piece)
+    if response.content_length not in (None, size):
+        raise aiohttp.ClientPayloadError("fewer octets came than were announced")
+    return size
+
+
+def _opened(file: Path) -> FileIO:
+    try:
+        return file.open("wb", buffering=0)
+    except OSError as error:
+        raise _unwritable(file, error) from error
+
+
+def _write(target: FileIO, piece: bytes) -> None:
+    view = memoryview(piece)
+    try:
+        while view:
+            view = view[target.write(view) :]
+    except OSError as error:
+        raise _unwritable(Path(str(target.name)), error) from error
+
+
+def _unwritable(file: Path, error: OSError) -> Unavailable:
+    # Not the service's fault: said so here, before it counts as unreachable.
+    return Unavailable(f"{file} cannot be written: {error.strerror}", advice="Try again later")
 
 
 async def _iterate(data: memoryview) -> AsyncIterator[bytes]:
