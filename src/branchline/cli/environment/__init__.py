@@ -6,7 +6,12 @@ from branchline.cli.lazy import LazyGroup, Table
 
 _E = "branchline.cli.environment"
 
-COMMANDS: Table = {}
+COMMANDS: Table = {
+    "detect": (
+        f"{_E}.detect:detect",
+        "Show what would be built from a folder's spec files, why, and what has no effect.",
+    ),
+}
 """Every command of the group, by name, in the order of its help."""
 
 environment = LazyGroup(

@@ -6,6 +6,7 @@ from branchline.environment.spec.conda import CondaEnvironment, parse_conda
 from branchline.environment.spec.debian import parse_apt
 from branchline.environment.spec.detected import Suggestion
 from branchline.environment.spec.draft import Draft
+from branchline.environment.spec.elsewhere import elsewhere
 from branchline.environment.spec.julia import parse_julia
 from branchline.environment.spec.pipfile import Pipenv, parse_pipfile, parse_pipfile_lock
 from branchline.environment.spec.pythons import (
@@ -18,7 +19,7 @@ from branchline.environment.spec.pythons import (
     specifiers,
 )
 from branchline.environment.spec.requirements import Requirements, logical_lines
-from branchline.environment.spec.telling import conda_notes, pyproject_note
+from branchline.environment.spec.telling import conda_notes, counted, pyproject_note
 
 
 def dockerfile(draft: Draft) -> None:
@@ -77,7 +78,8 @@ def requirements(draft: Draft) -> None:
 
 def server_requirements(draft: Draft) -> None:
     """``requirements3.txt`` is for the server's own Python, where the kernel's is too old for it."""
-    if is_old(draft.base_python) and draft.apply("requirements3.txt") is not None:
+    if draft.look.has("requirements3.txt") and is_old(draft.base_python):
+        draft.apply("requirements3.txt")
         draft.cannot(
             "requirements3.txt is for a second Python beside an old one; an image here has one"
         )
@@ -132,7 +134,7 @@ def more_conda(draft: Draft) -> CondaEnvironment:
     _add(draft, pip)
     conda_notes(draft, path, found)
     if found.foreign:
-        draft.cannot(_of_channels(path, found))
+        _foreign(draft, path, found)
     return found
 
 
@@ -164,8 +166,8 @@ def julia(draft: Draft) -> None:
     found = parse_julia(path, data)
     draft.language_version = found.julia
     draft.cannot(
-        f"{path} asks for Julia {found.julia} with {len(found.packages)} packages, which come from "
-        "Julia's own servers; nothing here resolves them"
+        f"{path} asks for Julia {found.julia} with {counted(len(found.packages), 'package')} "
+        "from Julia's own servers; nothing here resolves them"
     )
 
 
@@ -203,14 +205,26 @@ def _conda_name(draft: Draft) -> str:
     return next((name for name in names if draft.look.has(name)), "")
 
 
-def _of_channels(path: str, found: CondaEnvironment) -> str:
+def _foreign(draft: Draft, path: str, found: CondaEnvironment) -> None:
+    """Say that channels cannot be had, and where else all of their packages could be."""
     channels = ", ".join(found.channels) or "defaults"
     names = ", ".join(spec.name for spec in found.foreign[:5])
     more = ", …" if len(found.foreign) > 5 else ""
-    return (
-        f"{path} takes {len(found.foreign)} packages ({names}{more}) from the conda channels "
-        f"{channels}; nothing here resolves those"
+    sentence = (
+        f"{path} takes {counted(len(found.foreign), 'package')} ({names}{more}) from conda "
+        f"({channels}), which nothing here resolves"
     )
+    python, debian, nowhere = elsewhere(found.foreign)
+    if nowhere:
+        draft.cannot(f"{sentence}; no other source is known for {', '.join(nowhere[:5])}")
+        return
+    places = " and ".join(
+        f"{', '.join(names)} from {place}"
+        for names, place in ((python, "PyPI"), (debian, "Debian's suite"))
+        if names
+    )
+    difference = f"{path}: {places} instead of conda ({channels})"
+    draft.cannot(sentence, Suggestion(sentence, difference, tuple(debian), tuple(python)))
 
 
 def _add(draft: Draft, found: Requirements) -> None:

@@ -9,6 +9,7 @@ from branchline.environment.spec.detected import Suggestion
 from branchline.environment.spec.draft import Draft
 from branchline.environment.spec.refusal import SpecRefused, shown
 from branchline.environment.spec.rlang import parse_description, parse_install_r
+from branchline.environment.spec.telling import counted
 
 DEFAULT = "4.4.2"
 """The version of R where nobody asks for one."""
@@ -43,7 +44,7 @@ def r(draft: Draft) -> None:
     day = draft.look.runtime.date if draft.look.runtime.name == "r" else None
     as_of = f"as of {day}" if day else "as of the day of the build"
     sentence = (
-        f"R {draft.language_version} with {len(packages)} packages {as_of} comes from a snapshot "
+        f"R {draft.language_version} with {counted(len(packages), 'package')} {as_of} comes from a snapshot "
         "of CRAN, which nothing here resolves"
     )
     difference = "R and its packages come from Debian, in the versions its suite has"
@@ -99,7 +100,7 @@ def _install_r(draft: Draft) -> tuple[set[str], str]:
     if not found.foreign:
         return set(found.packages), ""
     line, said = found.foreign[0]
-    more = f" and {len(found.foreign) - 1} more lines" if len(found.foreign) > 1 else ""
+    more = f" and {counted(len(found.foreign) - 1, 'more line')}" if len(found.foreign) > 1 else ""
     return set(found.packages), (
         f"{path}, line {line},{more} does more than install or load packages by name "
         f"({shown(said)}); it is not executed"

@@ -109,3 +109,8 @@ def ignored_notes(draft: Draft) -> None:
     for path in look.tree.misspelt[:_MOST]:
         right = SPELLINGS[path.rpartition("/")[2].lower()]
         draft.note(f"{path} has no effect: the name is {right}")
+
+
+def counted(number: int, word: str) -> str:
+    """Write a number with its word: ``1 package``, ``2 packages``."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

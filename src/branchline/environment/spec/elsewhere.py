@@ -1,0 +1,99 @@
+"""Where conda's packages are had from PyPI or Debian: a recorded table, used only with consent.
+
+The table is short on purpose. A name stands in it only if the same project publishes wheels (or
+Debian packages it) that can stand in for conda's package; a version is carried over or nothing is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from branchline.environment.spec.conda import MatchSpec
+from branchline.environment.spec.debian import PACKAGE
+from branchline.environment.spec.pep508 import NoRequirement, read_requirement
+
+_SAME = """
+    altair astropy beautifulsoup4 bokeh boto3 click cython dash dask fastapi flask gensim geopandas
+    h5py httpx imageio ipykernel ipympl ipython ipywidgets jinja2 joblib jsonschema jupyter
+    jupyterlab keras lifelines lightgbm lxml matplotlib mypy nbconvert nbformat networkx nibabel
+    nltk notebook numba numpy openpyxl pandas patsy pillow pingouin plotly polars psutil pyarrow
+    pydantic pydicom pymc pyproj pytest python-dateutil pytz pyyaml requests rpy2 scikit-image
+    scikit-learn scipy seaborn shap shapely simpleitk six spacy sqlalchemy statsmodels streamlit
+    sympy tabulate tensorflow tqdm traitlets transformers xarray xgboost xlrd xlsxwriter zarr
+"""
+SAME_ON_PYPI = frozenset(_SAME.split())
+"""Names that mean the same project on PyPI."""
+
+OTHER_ON_PYPI = {
+    "dask-core": "dask",
+    "matplotlib-base": "matplotlib",
+    "opencv": "opencv-python-headless",
+    "py-xgboost": "xgboost",
+    "pytables": "tables",
+    "pytorch": "torch",
+    "seaborn-base": "seaborn",
+}
+"""Names that PyPI has otherwise."""
+
+ON_DEBIAN = {
+    "cmake": "cmake",
+    "curl": "curl",
+    "ffmpeg": "ffmpeg",
+    "git": "git",
+    "graphviz": "graphviz",
+    "make": "make",
+    "nodejs": "nodejs",
+    "pandoc": "pandoc",
+    "r-base": "r-base-core",
+    "wget": "wget",
+}
+"""Programs that Debian packages; their version is that of its suite."""
+
+_RELEASE = r"[0-9]+(?:\.[0-9]+)*(?:(?:a|b|rc|\.post|\.dev)[0-9]+)?"
+_BOUND = re.compile(rf"(>=|<=|~=|!=|<|>)({_RELEASE})")
+
+
+def elsewhere(specs: Iterable[MatchSpec]) -> tuple[list[str], list[str], list[str]]:
+    """Return requirements of PyPI and packages of Debian for match specs, and who has neither."""
+    python, debian, nowhere = [], [], []
+    for spec in specs:
+        if spec.name in ON_DEBIAN:
+            debian.append(ON_DEBIAN[spec.name])
+        elif spec.name.startswith("r-") and PACKAGE.fullmatch(spec.name):
+            debian.append(f"r-cran-{spec.name.removeprefix('r-')}")
+        elif requirement := on_pypi(spec):
+            python.append(requirement)
+        else:
+            nowhere.append(spec.name)
+    return python, debian, nowhere
+
+
+def on_pypi(spec: MatchSpec) -> str:
+    """Return the requirement for a match spec; empty where there is none."""
+    name = spec.name if spec.name in SAME_ON_PYPI else OTHER_ON_PYPI.get(spec.name, "")
+    version = _version(spec.version)
+    if not name or version is None or "[" in spec.text:
+        return ""
+    try:
+        return read_requirement(name + version)[0]
+    except NoRequirement:
+        return ""
+
+
+def _version(text: str) -> str | None:
+    """Turn conda's version into Python's specifiers; None where that is not surely the same."""
+    if not text or text == "*":
+        return ""
+    bare = text.replace(" ", "") if text[0] in "<>!~" else text
+    parts = bare.split(",")
+    if all(_BOUND.fullmatch(part) for part in parts):
+        return bare
+    # "=1.2" is fuzzy; "==1.2", "1.2", and any version with a build behind it are exact.
+    exact = re.fullmatch(
+        rf"(?:=?=?\s*({_RELEASE})[=\s][\w*.]+|==\s*({_RELEASE})|({_RELEASE}))", text
+    )
+    if exact:
+        return f"=={exact[1] or exact[2] or exact[3]}"
+    fuzzy = re.fullmatch(r"=?=?\s*([0-9]+(?:\.[0-9]+)*)\.\*|=\s*([0-9]+(?:\.[0-9]+)*)", text)
+    return f"=={fuzzy[1] or fuzzy[2]}.*" if fuzzy else None
