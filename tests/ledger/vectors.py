@@ -10,6 +10,10 @@ from branchline.foundation.keys import Identity
 ORIGIN = "log.example/branchline"
 LOG_VKEY = "log.example/branchline+d5d7c810+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c"
 
+WITNESS = "station-a.example/witness"
+WITNESS_VKEY = "station-a.example/witness+fd8290a8+BIE5dw6ofRdfVqNUZsNMfszLjYqRtO43ol32D1uPybOU"
+COSIGNED_AT = 1_764_600_000
+
 ROOTS = {
     1: "dziFphNIniTOLPdhmdakI/BC5LvxLX7s7pEu8nbGVwE=",
     3: "lPvQ3YNvUDAWkubQ6t5yjuGexSv/8WBu2AfIV11aqhk=",
@@ -52,6 +56,9 @@ fKo0Xb2JKmZFTWxlEuo8PqPw0+whvj/C4jdXBf049nI=
 
 {LOG_LINE}{WITNESS_LINE}"""
 
+SIGNED_BY_BOTH = RECEIPT.partition("\n\n")[2]
+"""The checkpoint of size 5, signed by the log and cosigned by the witness."""
+
 NOTE_VKEY = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
 NOTE = (
     "This is an example message.\n\n"
@@ -63,12 +70,22 @@ DISCLOSURE = "WyI2cU1RdlJMNWhhaiIsICJmYW1pbHlfbmFtZSIsICJNw7ZiaXVzIl0"
 DISCLOSURE_DIGEST = "uutlBuYeMDyjLLTpf6Jxi7yNkEF35jdyWMn9U7b_RYY"
 
 
+def identity_of(seed: int) -> Identity:
+    """Return the keys that one byte, 32 times, is the seed of."""
+    raw = bytes([seed]) * 32
+    return Identity(
+        Ed25519PrivateKey.from_private_bytes(raw), X25519PrivateKey.from_private_bytes(raw)
+    )
+
+
 def log_identity() -> Identity:
     """Return the keys of the vectors' log (seed 01 × 32)."""
-    seed = bytes([1]) * 32
-    return Identity(
-        Ed25519PrivateKey.from_private_bytes(seed), X25519PrivateKey.from_private_bytes(seed)
-    )
+    return identity_of(1)
+
+
+def witness_identity() -> Identity:
+    """Return the keys of the vectors' witness (seed 02 × 32)."""
+    return identity_of(2)
 
 
 def entries(count: int, first: int = 0) -> list[bytes]:

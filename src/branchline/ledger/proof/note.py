@@ -1,14 +1,14 @@
 """Signed notes: a text with signature lines that anybody can check (C2SP signed-note v1.0.0).
 
-Only Ed25519 over the text (signature type 0x01) is known here. Lines by other names or keys are
-kept as they are and prove nothing.
+Only Ed25519 over the text (signature type 0x01) is verified here; cosignatures are another room's
+matter (``cosignature``). Lines by other names or keys are kept as they are and prove nothing.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from hashlib import sha256
 from typing import Protocol
 
@@ -22,6 +22,14 @@ from branchline.foundation.keys import PublicKeys
 
 ED25519 = 0x01
 """The signature type of Ed25519 over the note's text."""
+
+COSIGNATURE = 0x04
+"""The signature type of a timestamped Ed25519 cosignature (tlog-cosignature)."""
+
+ML_DSA_44 = 0x06
+"""The signature type of a timestamped ML-DSA-44 cosignature (tlog-cosignature)."""
+
+_KEY_SIZES = {ED25519: 32, COSIGNATURE: 32, ML_DSA_44: 1312}
 
 MAX_NOTE = 1_000_000
 """The most bytes a note may have; more is refused before it is read."""
@@ -51,11 +59,13 @@ class VerifierKey(msgspec.Struct, frozen=True):
 
     Args:
         name: Not empty, without ``+`` and without spaces.
-        key: The raw Ed25519 public key.
+        key: The raw public key.
+        type: What its signatures are over; one key has another id for each type.
     """
 
     name: str
     key: bytes
+    type: int = ED25519
 
     @property
     def id(self) -> bytes:
@@ -69,15 +79,11 @@ class VerifierKey(msgspec.Struct, frozen=True):
 
     @property
     def _typed(self) -> bytes:
-        return bytes([ED25519]) + self.key
+        return bytes([self.type]) + self.key
 
     def verifies(self, signature: bytes, text: str) -> bool:
-        """Tell whether this key made a signature over a note's text."""
-        try:
-            Ed25519PublicKey.from_public_bytes(self.key).verify(signature, text.encode())
-        except InvalidSignature:
-            return False
-        return True
+        """Tell whether this key made a signature of type 0x01 over a note's text."""
+        return self.type == ED25519 and made_by(self.key, signature, text.encode())
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -114,21 +120,26 @@ def key_of(name: str, public: PublicKeys) -> VerifierKey:
     return VerifierKey(_check_name(name), from_base64url(public.sign))
 
 
-def parse_key(text: str) -> VerifierKey:
+def parse_key(text: str, types: Collection[int] = (ED25519,)) -> VerifierKey:
     """Read a verifier key from its line of text.
 
+    Args:
+        text: ``<name>+<id>+<base64>``.
+        types: The signature types that will do.
+
     Raises:
-        Refused: Malformed, of another type than Ed25519, or with an id that is not the key's.
+        Refused: Malformed, of another type, or with an id that is not the key's.
     """
-    name, plus, rest = text.partition("+")
+    name, _, rest = text.partition("+")
     _, second_plus, encoded = rest.partition("+")
     try:
         typed = from_base64(encoded)
     except Corrupt as error:
         raise Refused("A verifier key is not of the form <name>+<id>+<base64>") from error
-    if not (plus and second_plus) or len(typed) != 33 or typed[0] != ED25519:
-        raise Refused(f"The verifier key of {name[:80]!r} is not an Ed25519 key (type 0x01)")
-    key = VerifierKey(_check_name(name), typed[1:])
+    if not (second_plus and typed) or typed[0] not in types or len(typed) != _typed_size(typed[0]):
+        wanted = " or ".join(f"0x{kind:02x}" for kind in types)
+        raise Refused(f"The verifier key of {name[:80]!r} is not a key of type {wanted}")
+    key = VerifierKey(_check_name(name), typed[1:], typed[0])
     if key.text != text:
         raise Refused(f"The verifier key of {name[:80]!r} has an id that does not fit the key")
     return key
@@ -153,11 +164,10 @@ def parse_note(data: bytes) -> Note:
         full_text = ""
     # The text itself may hold empty lines: the last one separates.
     text, separator, lines = full_text.rpartition("\n\n")
-    *signed, rest = lines.split("\n")
     readable = all(character >= " " or character == "\n" for character in full_text)
-    if not (separator and readable and 0 < len(signed) <= MAX_SIGNATURES) or rest:
+    if not (separator and readable):
         raise Corrupt("A checkpoint is not a signed note: a text, an empty line, signature lines")
-    return Note(text + "\n", tuple(map(_parse_line, signed)))
+    return Note(text + "\n", parse_signatures(lines))
 
 
 def open_note(data: bytes, keys: Iterable[VerifierKey]) -> Note:
@@ -184,6 +194,15 @@ def open_note(data: bytes, keys: Iterable[VerifierKey]) -> Note:
     return note
 
 
+def made_by(key: bytes, signature: bytes, data: bytes) -> bool:
+    """Tell whether a raw Ed25519 public key made a signature over bytes (RFC 8032)."""
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, data)
+    except InvalidSignature:
+        return False
+    return True
+
+
 def to_base64(data: bytes) -> str:
     """Write bytes as standard base64 with padding."""
     return base64.b64encode(data).decode()
@@ -204,6 +223,22 @@ def from_base64(text: str) -> bytes:
     return data
 
 
+def parse_signatures(lines: str) -> tuple[Signature, ...]:
+    """Read signature lines alone, as a witness answers them; nothing is verified.
+
+    Raises:
+        Corrupt: Not one line or more, each in its one spelling.
+    """
+    *signed, rest = lines.split("\n")
+    if rest or not 0 < len(signed) <= MAX_SIGNATURES:
+        raise Corrupt(f"Signature lines are 1 to {MAX_SIGNATURES} lines, each with its line end")
+    return tuple(map(_parse_line, signed))
+
+
+def _typed_size(kind: int) -> int:
+    return 1 + _KEY_SIZES.get(kind, 0)
+
+
 def _parse_line(line: str) -> Signature:
     name, _, encoded = line.removeprefix(_DASH).partition(" ")
     data = from_base64(encoded)
@@ -214,7 +249,8 @@ def _parse_line(line: str) -> Signature:
 
 
 def _is_name(name: str) -> bool:
-    return bool(name) and "+" not in name and not any(map(str.isspace, name))
+    spelled = "+" not in name and not any(c.isspace() or "\ud800" <= c <= "\udfff" for c in name)
+    return bool(name) and spelled
 
 
 def _check_name(name: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from branchline.foundation.errors import Corrupt
-from branchline.ledger.proof.checkpoint import Checkpoint, open_checkpoint, parse_decimal
+from branchline.ledger.proof.checkpoint import Checkpoint, parse_decimal
 from branchline.ledger.proof.merkle import HASH_SIZE, check_inclusion, leaf_hash
 from branchline.ledger.proof.note import MAX_NOTE, from_base64, parse_key, to_base64
+from branchline.ledger.proof.policy import Policy, key_policy
 
 _HEADER = "c2sp.org/tlog-proof@v1"
 _MAX_PATH = 63
@@ -53,22 +56,32 @@ def parse_receipt(text: str) -> Receipt:
     return Receipt(index, path, checkpoint)
 
 
-def verify_receipt(receipt: Receipt, leaf: bytes, log_vkey: str) -> Checkpoint:
-    """Check, offline, that a leaf is in the ledger with a key; return the checkpoint that says so.
+def verify_receipt(
+    receipt: Receipt, leaf: bytes, policy: Policy | str, *, cosigned_by: Collection[str] = ()
+) -> Checkpoint:
+    """Check, offline, that a leaf is in the ledger; return the checkpoint that says so.
 
     1. The checkpoint is well formed, of this ledger, and its signature holds.
-    2. The path leads from the leaf at the position named to the checkpoint's root.
+    2. Every cosignature by a witness of the policy holds, and they are a quorum.
+    3. The witnesses that the caller names are among them.
+    4. The path leads from the leaf at the position named to the checkpoint's root.
 
     Args:
         receipt: The proof.
         leaf: The entry's bytes, as they were appended.
-        log_vkey: The ledger's verifier key, from a source that is trusted.
+        policy: The policy in force, from a source that is trusted; or the ledger's verifier key
+            alone, which asks for no witness.
+        cosigned_by: Witnesses that must be among the cosigners, by their names in the policy.
 
     Raises:
         Corrupt: A step fails; the sentence says which.
         Refused: The verifier key itself is malformed.
     """
-    checkpoint = open_checkpoint(receipt.checkpoint.encode(errors="replace"), parse_key(log_vkey))
+    trusted = key_policy(parse_key(policy)) if isinstance(policy, str) else policy
+    verified = trusted.open(receipt.checkpoint.encode(errors="replace"))
+    if missing := sorted(set(cosigned_by) - set(verified.cosigned)):
+        raise Corrupt(f"The checkpoint of a receipt is not cosigned by {missing[0]}")
+    checkpoint = verified.checkpoint
     hashed = leaf_hash(leaf)
     check_inclusion(hashed, receipt.index, checkpoint.size, receipt.path, checkpoint.root)
     return checkpoint
