@@ -98,6 +98,7 @@ def test_writing_and_reading_keeps_the_digest() -> None:
         ({"stations": _stations("one", "two"), "witness_quorum": 3}, "3 entities that cosign"),
         ({"stations": _stations("one", ""), "witness_quorum": 2}, "names 1"),
         ({"witness_quorum": 1}, "names 0"),
+        ({"stations": [{**s, "entity": "majority"} for s in _stations("one", "two")]}, "a quorum"),
         ({"stations": _stations("one", "two"), "witness_quorum": 0}, ">= 1"),
         ({"stations": []}, "length"),
         ({"valid_from": "2026-11-01T00:00:00"}, "timezone"),

@@ -13,6 +13,7 @@ from branchline.foundation.digest import Digest, WireDigest
 from branchline.foundation.errors import Refused
 from branchline.foundation.ids import Name
 from branchline.foundation.keys import PublicKeys
+from branchline.ledger.proof.policy import MAJORITY, NONE, TWO_THIRDS
 from branchline.study.duo import parse_term
 
 Role = Literal[
@@ -43,6 +44,11 @@ JUDGES: frozenset[Role] = NO_PART | {
     "data-steward",
 }
 """Roles that decide or watch, and so do not ask."""
+
+CHOSEN = "chosen"
+"""The name of the witnesses' quorum where a study gives its number itself."""
+QUORUMS = frozenset({MAJORITY, TWO_THIRDS, NONE, CHOSEN})
+"""Names that stand for quorums in a policy on the ledger."""
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Text = Annotated[str, msgspec.Meta(max_length=10_000)]
@@ -209,6 +215,8 @@ def _witness_problem(document: StudyDocument) -> str | None:
     witnesses = document.witnesses()
     if _doubled(station.witness for stations in witnesses.values() for station in stations):
         return "two stations have the same witness key, so one could speak for the other"
+    if taken := QUORUMS & set(witnesses):
+        return f"no legal entity can be named {min(taken)!r}, which names a quorum"
     if (document.witness_quorum or 0) > len(witnesses):
         return (
             f"it asks for {document.witness_quorum} entities that cosign the ledger and names "
