@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from branchline.cli.frame import Answer, lines, verb, wants_json
+from branchline.cli.frame import Answer, lines, verb, wants_json, working
 from branchline.cli.journeys import fetch, list_answer, status_answer, status_as_json, status_line
 from branchline.cli.researcher import HOME, client
 from branchline.workbench.printable import printable
@@ -106,3 +106,38 @@ def evidence(id: str, output: Path | None, home: Path) -> Answer:
         f"Written to {output}" if output is not None else "",
     )
     return Answer(msgspec.to_builtins(found), text)
+
+
+@verb(journey, "export", "branchline journey export journey-… --crate result.zip")
+@click.argument("journey_or_folder")
+@click.option(
+    "--crate",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The file to write: a Five Safes RO-Crate (BagIt in ZIP), signed with your key.",
+)
+@HOME
+def export(journey_or_folder: str, crate: Path, home: Path) -> Answer:
+    """Export a result with its evidence as a signed Five Safes RO-Crate.
+
+    Give a journey, which is fetched, or the folder of a result, which needs no connection. A
+    result that does not verify is not exported. Check the file with 'branchline verify'.
+    """
+    from branchline.foundation.clock import SystemClock
+    from branchline.foundation.digest import digest_of
+    from branchline.foundation.durable import write_durably
+    from branchline.workbench.crate.export import export_crate
+    from branchline.workbench.home import WorkbenchHome
+
+    folder = Path(journey_or_folder)
+    if not folder.is_dir():
+        with client(home, "fetching the result") as researcher:
+            folder = researcher.journey(journey_or_folder).result().folder
+    with working("exporting"):
+        data = export_crate(folder, WorkbenchHome(home).identity, SystemClock())
+        write_durably(crate, data)
+    plain = {"crate": str(crate), "bytes": len(data), "digest": digest_of(data)}
+    return Answer(
+        plain,
+        lines(f"Written to {crate}, {len(data):,} bytes", f"Check it: branchline verify {crate}"),
+    )

@@ -17,20 +17,33 @@ _MARKS = {"passed": "✓", "failed": "✗", "not-reached": "·"}
 
 
 @verb(None, "verify", "branchline verify ~/.branchline/results/journey-…")
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("result", type=click.Path(path_type=Path, exists=True))
 @click.option("--log-vkey", help="The ledger's key as you know it from elsewhere.")
-def verify(folder: Path, log_vkey: str | None) -> Answer:
-    """Check a result offline, step by step.
+def verify(result: Path, log_vkey: str | None) -> Answer:
+    """Check a result offline, step by step: its folder, or a crate (a ZIP file).
 
     Checks that it came from this code and environment, these dataset versions, under this study
     and with these decisions. Exits with 6 when a step fails.
     """
     from branchline.journey.verify import verify_result
 
+    if result.is_file():
+        return _crate(result, log_vkey)
     with working("verifying"):
-        report = verify_result(folder, log_vkey=log_vkey)
+        report = verify_result(result, log_vkey=log_vkey)
     code = 0 if report.verified else Corrupt.exit_code
     return Answer(report.as_json(), _text(report), code)
+
+
+def _crate(file: Path, log_vkey: str | None) -> Answer:
+    from branchline.workbench.crate.export import verify_crate
+
+    with working("verifying"):
+        signed, report = verify_crate(file.read_bytes(), log_vkey)
+    code = 0 if report.verified else Corrupt.exit_code
+    whole = f"The crate is whole, and signed by key {signed.keys.id}."
+    plain = report.as_json() | {"crate": {"signed_by": signed.keys.id}}
+    return Answer(plain, lines(whole, _text(report)), code)
 
 
 def _text(report: Report) -> str:
