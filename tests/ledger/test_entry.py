@@ -19,7 +19,17 @@ from branchline.foundation.encoding import from_base64url, to_base64url
 from branchline.foundation.errors import Corrupt, Refused
 from branchline.foundation.jws import sign_jws
 from branchline.foundation.keys import Identity
-from branchline.ledger.entry import ENTRY_TYPE, Entry, make_entry, open_entry
+from branchline.ledger.entry import (
+    ENTRY_TYPE,
+    MAX_DISCLOSURE,
+    MAX_TAGS,
+    Entry,
+    leaf_tags,
+    make_entry,
+    open_entry,
+    read_leaf,
+)
+from branchline.ledger.topics import tag_of
 
 ACTOR = log_identity()
 RESERVED = {"v", "tags", "_sd", "_sd_alg", "..."}
@@ -144,15 +154,53 @@ def test_a_foreign_disclosure_is_refused(foreign: str) -> None:
         open_entry(Entry(entry.jws, (*entry.disclosures, foreign)), ACTOR.public)
 
 
+LOW, HIGH = digest("a disclosure"), digest("another")
+FIRST, SECOND = sorted((tag_of(bytes(32), 0), tag_of(bytes(32), 1)))
+assert LOW < HIGH
+
+
+def test_tags_stand_in_the_clear_and_sorted() -> None:
+    """Whoever has the leaf reads its tags; their order says nothing."""
+    entry = make_entry({"a": 1}, ACTOR, tags=(SECOND, FIRST))
+    assert entry.tags == leaf_tags(entry.leaf) == (FIRST, SECOND)
+    assert payload_of(entry)["tags"] == [FIRST, SECOND]
+    assert open_entry(entry, ACTOR.public) == {"a": 1}
+    assert read_leaf(entry.leaf).kid == ACTOR.id
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        (FIRST, FIRST),
+        (FIRST[:-1],),
+        (FIRST[:-1] + "B",),
+        (FIRST + "==",),
+        ("",),
+        tuple(tag_of(bytes(32), number) for number in range(MAX_TAGS + 1)),
+    ],
+)
+def test_tags_that_no_entry_has_are_refused(tags: tuple[str, ...]) -> None:
+    """A doubled or malformed tag, or one too many, is refused before anything is signed."""
+    with pytest.raises(Refused, match="tag"):
+        make_entry({"a": 1}, ACTOR, tags=tags)
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"v": 2},
         {"_sd_alg": "sha-512"},
         {"extra": 1},
-        {"_sd": ["a", "a"]},
+        {"_sd": [LOW, LOW]},
+        {"_sd": [HIGH, LOW]},
+        {"_sd": ["a"]},
+        {"_sd": [LOW[:-1] + "B"]},
         {"_sd": "a"},
         {"tags": [1]},
+        {"tags": ["a"]},
+        {"tags": [SECOND, FIRST]},
+        {"tags": [FIRST, FIRST]},
+        {"tags": [tag_of(bytes(32), number) for number in range(MAX_TAGS + 1)]},
     ],
 )
 def test_a_payload_of_another_shape_is_refused(change: dict[str, Any]) -> None:
@@ -160,6 +208,42 @@ def test_a_payload_of_another_shape_is_refused(change: dict[str, Any]) -> None:
     payload = {"v": 1, "tags": [], "_sd_alg": "sha-256", "_sd": [], **change}
     with pytest.raises(Corrupt):
         open_entry(sealed(payload), ACTOR.public)
+    assert leaf_tags(sealed(payload).leaf) == ()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"v":1,"v":1,"tags":[],"_sd_alg":"sha-256","_sd":[]}',
+        b'{"v":1,"tags":["' + FIRST.encode() + b'"],"tags":[],"_sd_alg":"sha-256","_sd":[]}',
+        b'{"v":1, "tags":[],"_sd_alg":"sha-256","_sd":[]}',
+        b'{"tags":[],"v":1,"_sd_alg":"sha-256","_sd":[]}',
+        b'{"v":1,"tags":[],"_sd_alg":"sha-256","_sd":[]}\n',
+        b'{"v":1,"tags":[],"_sd_alg":"sha-25\\u0036","_sd":[]}',
+    ],
+)
+def test_an_entry_has_one_spelling(payload: bytes) -> None:
+    """Two readers cannot read different things in one signed leaf: other spellings are refused."""
+    entry = Entry(sign_jws(payload, ACTOR, typ=ENTRY_TYPE))
+    with pytest.raises(Corrupt):
+        open_entry(entry, ACTOR.public)
+    assert leaf_tags(entry.leaf) == ()
+
+
+@given(st.binary(max_size=60) | st.text(alphabet="eyJ.-_A0=\n", max_size=60).map(str.encode))
+def test_a_leaf_that_is_no_entry_has_no_tags(leaf: bytes) -> None:
+    """Anything may stand in a ledger; what is no entry bears nothing."""
+    assert leaf_tags(leaf) == ()
+
+
+def test_a_field_too_large_is_refused() -> None:
+    """A disclosure over the limit is neither made nor opened."""
+    with pytest.raises(Refused, match="digest"):
+        make_entry({"a": "x" * MAX_DISCLOSURE}, ACTOR)
+    large = disclosure("salt", "a", "x" * MAX_DISCLOSURE)
+    payload = {"v": 1, "tags": [], "_sd_alg": "sha-256", "_sd": [digest(large)]}
+    with pytest.raises(Corrupt, match="characters"):
+        open_entry(sealed(payload, (large,)), ACTOR.public)
 
 
 def test_a_committed_name_is_opened_once() -> None:

@@ -6,29 +6,47 @@ check that the signer committed to it; nobody else learns more than a padded num
 
 from __future__ import annotations
 
+import binascii
 import json
+import re
 import secrets
-from collections.abc import Collection, Iterator, Mapping
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
+from operator import lt
 from typing import Any, Literal
 
 import msgspec
 
-from branchline.foundation.canonical import parse_json
 from branchline.foundation.decoding import decode_json
 from branchline.foundation.digest import Digest, digest_of
 from branchline.foundation.encoding import from_base64url, to_base64url
 from branchline.foundation.errors import Corrupt, Refused
-from branchline.foundation.jws import sign_jws, verify_jws
+from branchline.foundation.jws import ALGORITHM, sign_jws, verify_jws
 from branchline.foundation.keys import Identity, PublicKeys
-from branchline.ledger.tiles import check_leaf
+from branchline.ledger.tiles import MAX_LEAF, check_leaf
+from branchline.ledger.topics import is_tag
 
 ENTRY_TYPE = "bl-entry+sd-jwt"
 """The ``typ`` of an entry's JWS."""
 
-_SALT_BYTES = 16
+MAX_TAGS = 16
+"""The most tags an entry may bear."""
+
+SALT_BYTES = 16
+"""The length of the salt that hides a field's value."""
+
+Salts = Callable[[str], bytes]
+"""Give the 16 bytes of salt for a field; no two fields of all entries may share theirs."""
+
+MAX_DISCLOSURE = 1 << 20
+"""The most characters a disclosure may have."""
+
 _LEAST_DIGESTS = 8
 _RESERVED = frozenset({"v", "tags", "_sd", "_sd_alg", "..."})
+_LEAF = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]{85}[AQgw]")
+_SHA256 = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -60,6 +78,15 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The entry's name: the digest of its leaf."""
         return digest_of(self.leaf)
 
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its places in topics, which stand in the clear; the signature is not verified.
+
+        Raises:
+            Corrupt: The JWS is not that of an entry.
+        """
+        return read_leaf(self.leaf).tags
+
     def disclosing(self, names: Collection[str]) -> Entry:
         """Return the entry with the disclosures of these fields only.
 
@@ -73,31 +100,60 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Entry(self.jws, tuple(text for name, text in held.items() if name in set(names)))
 
 
-class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The payload of an entry's JWS: what everybody may see."""
+class Leaf(msgspec.Struct, frozen=True):
+    """What everybody sees of an entry in the ledger; no signature is verified.
+
+    Args:
+        kid: The key that it says to be signed with.
+        tags: Its places in topics, each 16 bytes in base64url, ascending.
+        digests: Commitments to fields, and decoys, ascending.
+    """
+
+    kid: str
+    tags: tuple[str, ...]
+    digests: tuple[str, ...]
+
+
+class _Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The payload of an entry's JWS."""
 
     v: Literal[1]
-    tags: list[str]
+    tags: tuple[str, ...]
     sd_alg: Literal["sha-256"] = msgspec.field(name="_sd_alg")
-    sd: list[str] = msgspec.field(name="_sd")
+    sd: tuple[str, ...] = msgspec.field(name="_sd")
 
 
-def make_entry(fields: Mapping[str, Any], identity: Identity) -> Entry:
+def random_salt(name: str) -> bytes:
+    """Return a salt that was never used before and can be derived from nothing."""
+    return secrets.token_bytes(SALT_BYTES)
+
+
+def make_entry(
+    fields: Mapping[str, Any],
+    identity: Identity,
+    *,
+    tags: Iterable[str] = (),
+    salts: Salts = random_salt,
+) -> Entry:
     """Seal fields into a signed entry; every field can be disclosed on its own.
 
     Args:
         fields: Names and JSON values. The number of digests is padded with decoys to 8, 16, 32 …
         identity: Who signs.
+        tags: Its places in topics (``topics.tag_of``), in any order: they are sorted, so that
+            their order says nothing of what they are about.
+        salts: Where the salts come from: chance, or a key from which they are derived.
 
     Raises:
-        Refused: A reserved name, a value that JSON does not have, or a leaf over 65,535 bytes.
+        Refused: A reserved name, a value that JSON does not have, a malformed or doubled tag, too
+            many tags, or a leaf over 65,535 bytes.
     """
-    disclosures = tuple(_disclose(name, value) for name, value in fields.items())
+    disclosures = tuple(_disclose(name, value, salts(name)) for name, value in fields.items())
     padded = max(_LEAST_DIGESTS, 1 << (len(disclosures) - 1).bit_length())
-    digests = [_digest(text) for text in disclosures]
+    digests = [disclosure_digest(text) for text in disclosures]
     digests += [to_base64url(secrets.token_bytes(32)) for _ in range(padded - len(digests))]
-    sealed = _Sealed(v=1, tags=[], sd_alg="sha-256", sd=sorted(digests))
-    entry = Entry(sign_jws(msgspec.json.encode(sealed), identity, typ=ENTRY_TYPE), disclosures)
+    payload = _Payload(v=1, tags=_check_tags(tags), sd_alg="sha-256", sd=tuple(sorted(digests)))
+    entry = Entry(sign_jws(msgspec.json.encode(payload), identity, typ=ENTRY_TYPE), disclosures)
     check_leaf(entry.leaf)
     return entry
 
@@ -105,21 +161,15 @@ def make_entry(fields: Mapping[str, Any], identity: Identity) -> Entry:
 def open_entry(entry: Entry, keys: PublicKeys) -> dict[str, Any]:
     """Return the disclosed fields of an entry that these keys signed.
 
-    1. The signature holds, for this type of statement.
-    2. The payload has the one shape that entries have, and names no digest twice.
+    1. The signature holds, for this type of statement and the one algorithm.
+    2. The leaf has the one shape and spelling that entries have, and names no digest twice.
     3. Every disclosure is committed to in the payload, and no field is disclosed twice.
 
     Raises:
         Corrupt: A step fails; the sentence says which, never with a field's value.
     """
-    payload = verify_jws(entry.jws, keys, typ=ENTRY_TYPE)
-    try:
-        sealed = parse_json(payload, _Sealed, what="payload of an entry")
-    except Refused as error:
-        raise Corrupt("The payload of an entry is not of the shape that entries have") from error
-    committed = set(sealed.sd)
-    if len(committed) != len(sealed.sd):
-        raise Corrupt("An entry commits to the same digest twice")
+    verify_jws(entry.jws, keys, typ=ENTRY_TYPE)
+    committed = set(read_leaf(entry.leaf).digests)
     fields: dict[str, Any] = {}
     for name, value in _open_all(entry.disclosures, committed):
         if name in fields:
@@ -128,27 +178,117 @@ def open_entry(entry: Entry, keys: PublicKeys) -> dict[str, Any]:
     return fields
 
 
+def read_leaf(leaf: bytes) -> Leaf:
+    """Read what stands in the clear in an entry's leaf; the signature is not verified.
+
+    Each entry has one spelling only, so that all who read a ledger agree on which tags are in it.
+
+    Raises:
+        Corrupt: The leaf is not that of an entry, or not in its one spelling.
+    """
+    match = _LEAF.fullmatch(leaf)
+    if match is None or len(leaf) > MAX_LEAF:
+        raise Corrupt("A leaf of the ledger is not an entry: no compact JWS with Ed25519")
+    payload = _read_payload(match[2])
+    if not (_ascending(payload.tags) and all(map(is_tag, payload.tags))):
+        raise Corrupt("The tags of an entry are not distinct, sorted texts of 16 bytes each")
+    if len(payload.tags) > MAX_TAGS:
+        raise Corrupt(f"An entry bears {len(payload.tags)} tags; at most {MAX_TAGS} are accepted")
+    if not (_ascending(payload.sd) and all(map(_SHA256.fullmatch, payload.sd))):
+        raise Corrupt("An entry names a digest twice, or its digests are not sorted SHA-256")
+    return Leaf(_read_header(match[1]), payload.tags, payload.sd)
+
+
+def leaf_tags(leaf: bytes) -> tuple[str, ...]:
+    """Return the tags that a leaf adds to the ledger: none if it is not an entry."""
+    try:
+        return read_leaf(leaf).tags
+    except Corrupt:
+        return ()
+
+
+def disclosure_digest(disclosure: str) -> str:
+    """Return base64url(SHA256(ASCII(disclosure))) (RFC 9901 §4.2.3)."""
+    return to_base64url(sha256(disclosure.encode()).digest())
+
+
+def disclosed_name(disclosure: str) -> str:
+    """Return the name of the field that a disclosure opens.
+
+    Raises:
+        Corrupt: The disclosure is malformed.
+    """
+    return _open(disclosure)[0]
+
+
+@lru_cache(maxsize=4096)
+def _read_header(segment: bytes) -> str:
+    """Return the key that a header names; it must be spelled as we spell it."""
+    try:
+        header = decode_json(urlsafe_b64decode(segment + b"=="), dict[str, str])
+    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Corrupt("The header of an entry is not one that entries have") from error
+    kid = header.get("kid", "")
+    spelled = f'{{"alg":"{ALGORITHM}","kid":"{kid}","typ":"{ENTRY_TYPE}"}}'
+    if not _SHA256.fullmatch(kid) or to_base64url(spelled.encode()).encode() != segment:
+        raise Corrupt("The header of an entry is not one that entries have")
+    return kid
+
+
+def _read_payload(segment: bytes) -> _Payload:
+    try:
+        payload = decode_json(urlsafe_b64decode(segment + b"=="), _Payload)
+    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Corrupt("The payload of an entry is not of the shape that entries have") from error
+    if to_base64url(msgspec.json.encode(payload)).encode() != segment:
+        raise Corrupt("The payload of an entry is not in its one spelling")
+    return payload
+
+
+def _check_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    ordered = tuple(sorted(tags))
+    if not all(map(is_tag, ordered)):
+        raise Refused("A tag of an entry is not 16 bytes in base64url")
+    if not _ascending(ordered):
+        raise Refused("An entry cannot bear the same tag twice")
+    if len(ordered) > MAX_TAGS:
+        raise Refused(f"An entry bears at most {MAX_TAGS} tags; got {len(ordered)}")
+    return ordered
+
+
+def _ascending(texts: Sequence[str]) -> bool:
+    return all(map(lt, texts, texts[1:]))
+
+
 def _open_all(disclosures: Collection[str], committed: set[str]) -> Iterator[tuple[str, Any]]:
     for number, text in enumerate(disclosures, 1):
         name, value = _open(text)
-        if _digest(text) not in committed:
+        if disclosure_digest(text) not in committed:
             raise Corrupt(f"Disclosure {number} of an entry is not what its signer committed to")
         yield name, value
 
 
-def _disclose(name: str, value: Any) -> str:
+def _disclose(name: str, value: Any, salt: bytes) -> str:
     """Return base64url(JSON [salt, name, value]) (RFC 9901 §4.2.1)."""
     if name in _RESERVED:
         raise Refused(f"A field of an entry cannot be named {name!r}; the format uses that name")
     try:
-        text = _encoder.encode([secrets.token_urlsafe(_SALT_BYTES), name, value])
-        return to_base64url(text.encode())
+        text = _encoder.encode([to_base64url(salt), name, value])
+        disclosure = to_base64url(text.encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise Refused(f"The field {name!r} of an entry has a value that JSON does not") from error
+    if len(disclosure) > MAX_DISCLOSURE:
+        raise Refused(
+            f"The field {name!r} of an entry is too large",
+            advice="Store it elsewhere and enter its digest",
+        )
+    return disclosure
 
 
 def _open(text: str) -> tuple[str, Any]:
     """Read a disclosure into the field's name and value."""
+    if len(text) > MAX_DISCLOSURE:
+        raise Corrupt(f"A disclosure of an entry has more than {MAX_DISCLOSURE} characters")
     try:
         salt, name, value = decode_json(from_base64url(text), tuple[str, str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -158,8 +298,3 @@ def _open(text: str) -> tuple[str, Any]:
     if not salt or name in _RESERVED:
         raise Corrupt("A disclosure of an entry has no salt, or a name that the format uses")
     return name, value
-
-
-def _digest(disclosure: str) -> str:
-    """Return base64url(SHA256(ASCII(disclosure))) (RFC 9901 §4.2.3)."""
-    return to_base64url(sha256(disclosure.encode()).digest())
