@@ -65,6 +65,17 @@ def growth_path(subtree: Subtrees, old: int, new: int) -> tuple[bytes, ...]:
         old: The smaller size, ``1 <= old <= new``.
         new: The larger size.
     """
+    if old == new:
+        return ()
+    hashes = growth_hashes(subtree, old, new)
+    return hashes[1:] if is_power_of_two(old) else hashes
+
+
+def growth_hashes(subtree: Subtrees, old: int, new: int) -> tuple[bytes, ...]:
+    """Return the hashes of which both roots are made (``1 <= old < new``).
+
+    That is the consistency path, but with its first hash even where that is the old root itself.
+    """
     path: list[bytes] = []
     low, high = 0, new
     while old < high:
@@ -75,8 +86,7 @@ def growth_path(subtree: Subtrees, old: int, new: int) -> tuple[bytes, ...]:
         else:
             path.append(_range_root(subtree, low, middle))
             low = middle
-    if low > 0:
-        path.append(_range_root(subtree, low, high))
+    path.append(_range_root(subtree, low, high))
     return tuple(reversed(path))
 
 
@@ -131,19 +141,26 @@ def check_growth(
     if old == new:
         holds = not path and old_root == new_root
     else:
-        roots = _roots_from_growth(old, new, old_root, path)
-        holds = roots == (old_root, new_root)
+        hashes = (old_root, *path) if is_power_of_two(old) else path
+        holds = roots_from_growth(old, new, hashes) == (old_root, new_root)
     if not holds:
         raise Corrupt(f"The ledger of {new} entries is not a continuation of the one of {old}")
 
 
-def _roots_from_growth(
-    old: int, new: int, old_root: bytes, path: Sequence[bytes]
-) -> tuple[bytes, bytes] | None:
-    """Return the two roots a growth path leads to, or None if its length cannot be right."""
-    hashes = list(path)
-    if old & (old - 1) == 0:
-        hashes.insert(0, old_root)
+def roots_from_growth(old: int, new: int, hashes: Sequence[bytes]) -> tuple[bytes, bytes] | None:
+    """Compute the two roots that the hashes of a growth lead to (RFC 9162 §2.1.4.2).
+
+    The hashes and their order follow from the two sizes. So where the second root is the true one,
+    the hashes are those of its tree, and the first root is that of its first leaves.
+
+    Args:
+        old: The smaller size, ``1 <= old < new``.
+        new: The larger size.
+        hashes: As ``growth_hashes`` makes them.
+
+    Returns:
+        The roots of both sizes, or None if the number of hashes cannot be right.
+    """
     shift = (old & -old).bit_length() - 1  # the trailing ones of old - 1
     first, last = (old - 1) >> shift, (new - 1) >> shift
     if not hashes:
@@ -160,6 +177,11 @@ def _roots_from_growth(
             new_side = node_hash(new_side, sibling)
         first, last = first >> 1, last >> 1
     return (old_side, new_side) if last == 0 else None
+
+
+def is_power_of_two(number: int) -> bool:
+    """Tell whether a positive number is 1, 2, 4, 8 …"""
+    return number & (number - 1) == 0
 
 
 def _range_root(subtree: Subtrees, low: int, high: int) -> bytes:
