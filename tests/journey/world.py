@@ -209,6 +209,7 @@ def accepted(tell: Teller, name: str, **changes: Any) -> Done:
     fields: dict[str, Any] = {
         "by": "policy",
         "request": REQUESTED,
+        "topic": b"secret",
         "dataset": "trial",
         "dataset_version": parcel(name, "data"),
         "environment": parcel("environment"),

@@ -345,18 +345,25 @@ async def test_only_the_ledgers_files_are_public(world: w.World, path: str) -> N
 async def test_a_study_cannot_pin_other_keys(world: w.World) -> None:
     """Keys that are nobody's here, or another service's, are refused."""
     stranger = Identity.create().public
-    north = world.homes["north"].identity.public
     people = world.approved.people
+    south = world.pinned("south").witness
     documents = [
         world.document("foreign-1", stations=(StudyStation("north", stranger, ("trial",)),)),
         world.document(
             "foreign-2",
             people=(Person("alice", "principal-investigator", stranger), people[1]),
-            stations=(StudyStation("north", north, ("trial",)),),
+            stations=(world.pinned("north"),),
         ),
         world.document(
             "foreign-3",
             central=msgspec.structs.replace(world.approved.central, keys=stranger),
+        ),
+        world.document(
+            "foreign-4",
+            stations=(msgspec.structs.replace(world.pinned("north"), witness=south),),
+        ),
+        world.document(
+            "foreign-5", stations=(msgspec.structs.replace(world.pinned("north"), witness=""),)
         ),
     ]
     for document in documents:

@@ -36,7 +36,7 @@ from branchline.foundation.ids import new_id
 from branchline.foundation.keys import Identity
 from branchline.foundation.sealing import unseal
 from branchline.journey import acts, messages
-from branchline.journey.enrolment import join
+from branchline.journey.enrolment import join, witness_vkey
 from branchline.journey.invitation import Invitation, parse_invitation
 from branchline.journey.machine import ENDED, Phase
 from branchline.journey.request import JourneyRequest, Route
@@ -277,10 +277,7 @@ class World:
                 Person("alice", "principal-investigator", self.pi.identity.public),
                 Person("ella", "ethics-officer", self.ethics.identity.public),
             ),
-            "stations": tuple(
-                StudyStation(station, home.identity.public, ("trial",))
-                for station, home in self.homes.items()
-            ),
+            "stations": tuple(self.pinned(station) for station in self.homes),
             "central": CentralPin(ORIGIN, self.hello.keys, self.hello.log_vkey),
             "proposer": "alice",
             "approver": "ella",
@@ -288,6 +285,12 @@ class World:
             "valid_until": now + timedelta(days=30),
         }
         return StudyDocument(**(plain | changes))
+
+    def pinned(self, station: str) -> StudyStation:
+        """Return a station as a study pins it."""
+        home = self.homes[station]
+        witness = witness_vkey(ORIGIN, station, home.witness)
+        return StudyStation(station, home.identity.public, ("trial",), witness)
 
     async def propose(self, document: StudyDocument) -> None:
         """Put a study forward as its proposer."""

@@ -21,7 +21,7 @@ from branchline.foundation.clock import Clock, rfc3339
 from branchline.foundation.digest import Digest, parse_digest
 from branchline.foundation.durable import make_folder
 from branchline.foundation.errors import Corrupt, NotAllowed, NotFound, Refused, Unavailable
-from branchline.foundation.http.api import Call, Route, openapi
+from branchline.foundation.http.api import Call, Caller, Route, openapi
 from branchline.foundation.http.server import READ_BUFFER
 from branchline.foundation.http.signing import content_digest_field
 from branchline.journey import acts, messages
@@ -113,12 +113,21 @@ class Api:
         """Let a party in; the request is signed with the very key that is enrolled."""
         message: messages.EnrolMessage = call.body
         await self._registry.enrol(message, call.by)
-        return messages.Party(name=message.name, kind=message.kind, keys=message.keys)
+        return self._party(call.by)
 
     async def party(self, call: Call) -> messages.Party:
         """Return a party's keys."""
-        found = self._desk.caller_named(call.path("name"))
-        return messages.Party(name=found.name, kind=_kind(found.kind), keys=found.keys)
+        return self._party(self._desk.caller_named(call.path("name")))
+
+    def _party(self, found: Caller) -> messages.Party:
+        witness = self._store.witness(found.name)
+        return messages.Party(
+            name=found.name,
+            kind=_kind(found.kind),
+            keys=found.keys,
+            witness="" if witness is None else witness.vkey,
+            entity=None if witness is None else witness.entity,
+        )
 
     async def propose(self, call: Call) -> messages.Recorded:
         """Take a study in."""

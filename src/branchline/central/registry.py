@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from sqlalchemy import Connection
+
 from branchline.central.course import Course
 from branchline.central.desk import Desk
 from branchline.central.rights import CENTRAL
@@ -14,6 +16,7 @@ from branchline.foundation.errors import Conflict, NotAllowed, NotFound, Refused
 from branchline.foundation.http.api import Caller
 from branchline.foundation.jws import read_kid
 from branchline.journey import acts, messages
+from branchline.journey.enrolment import check_possession
 from branchline.journey.permit import announced_terms, as_decision, facts_of, require_permit
 from branchline.journey.request import check_request
 from branchline.ledger.entry import Entry
@@ -50,18 +53,18 @@ class Registry:
         act = acts.expect_act(message.entry, message.keys, acts.PartyEnrolled)
         if (act.name, act.kind, act.keys) != (message.name, message.kind, message.keys):
             raise Refused("The enrolment's act says something else than its message")
+        check_possession(act)
         now = self._clock.now()
         known = self._store.caller(message.keys.id)
         if known is not None and known.name == message.name:
             return
-        await self._desk.record(
-            message.entry,
-            act,
-            caller,
-            also=lambda connection, _: self._store.enrol(
-                connection, message.invitation, caller, now
-            ),
-        )
+
+        def also(connection: Connection, _: int) -> None:
+            self._store.enrol(connection, message.invitation, caller, now)
+            if act.witness:
+                self._store.add_witness(connection, act.name, act.witness, act.entity)
+
+        await self._desk.record(message.entry, act, caller, also)
 
     # Studies
 
@@ -114,6 +117,12 @@ class Registry:
         for name, keys in pins.items():
             if self._desk.caller_named(name).keys != keys:
                 raise Refused(f"The study pins keys for {name!r} that are not enrolled here")
+        for station in study.stations:
+            witness = self._store.witness(station.name)
+            if station.witness != ("" if witness is None else witness.vkey):
+                raise Refused(
+                    f"The study pins a witness key for {station.name!r} that is not enrolled here"
+                )
 
     async def decide(self, entry: Entry, act: acts.StudyAct, caller: Caller) -> messages.Recorded:
         """Take a decision about a study in."""

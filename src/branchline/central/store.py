@@ -40,6 +40,21 @@ class StoredAct:
     entry: Entry
 
 
+@dataclass(frozen=True)
+class Witness:
+    """A party that cosigns the ledger.
+
+    Args:
+        party: Its name.
+        vkey: The key it cosigns with, as a verifier key's text.
+        entity: The legal entity that runs it; None for one of its own.
+    """
+
+    party: str
+    vkey: str
+    entity: str | None
+
+
 class Store:
     """Central's database and folders.
 
@@ -128,6 +143,34 @@ class Store:
                 seal=caller.keys.seal,
             )
         )
+
+    # Witnesses
+
+    def add_witness(
+        self, connection: Connection, party: str, vkey: str, entity: str | None
+    ) -> None:
+        """Keep the key with which a party cosigns the ledger; inside the caller's transaction.
+
+        Raises:
+            Conflict: Another party has that key.
+        """
+        table = tables.witnesses
+        taken = select(table.c.party).where(table.c.vkey == vkey)
+        if connection.execute(taken).first():
+            raise Conflict("This witness key is another party's already")
+        connection.execute(insert(table).values(party=party, vkey=vkey, entity=entity))
+
+    def witness(self, party: str) -> Witness | None:
+        """Return what a party announced of itself as a witness; None if it is none."""
+        table = tables.witnesses
+        row = self._first(select(table).where(table.c.party == party))
+        return None if row is None else Witness(row.party, row.vkey, row.entity)
+
+    def witnesses(self) -> list[Witness]:
+        """Return all witnesses."""
+        with reading(self.engine) as connection:
+            rows = connection.execute(select(tables.witnesses)).all()
+        return [Witness(row.party, row.vkey, row.entity) for row in rows]
 
     # Acts
 

@@ -26,6 +26,14 @@ parties = Table(
     Column("seal", String, nullable=False),
 )
 
+witnesses = Table(
+    "witnesses",
+    metadata,
+    Column("party", String, primary_key=True),
+    Column("vkey", String, nullable=False, unique=True),
+    Column("entity", String),
+)
+
 acts = Table(
     "acts",
     metadata,

@@ -6,6 +6,7 @@ There is no second history.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -129,10 +130,12 @@ class JourneyPrepared(JourneyAct, frozen=True, tag="journey.prepared"):
     Args:
         recipient: To whom the stations seal their updates.
         custody: The private half, sealed to the stations: the host itself keeps no copy on disk.
+        environment: Digest of the environment the aggregator runs in.
     """
 
     recipient: str
     custody: bytes
+    environment: WireDigest | None = None
 
 
 class CustodyReturned(JourneyAct, frozen=True, tag="journey.custody-returned"):
@@ -191,6 +194,8 @@ class StopAccepted(StopAct, frozen=True, tag="stop.accepted"):
     Args:
         by: The policy or person that decided.
         request: The leaf of the request that it accepts, by digest.
+        topic: The secret of this stop's topic: whoever is shown it can tell whether all acts of
+            the stop are there.
         dataset: Name of the dataset bound.
         dataset_version: Digest of its schema and content.
         environment: Digest of the environment the train runs in.
@@ -199,6 +204,7 @@ class StopAccepted(StopAct, frozen=True, tag="stop.accepted"):
 
     by: str
     request: WireDigest
+    topic: bytes
     dataset: Name
     dataset_version: WireDigest
     environment: WireDigest
@@ -294,6 +300,22 @@ class StopFinished(StopAct, frozen=True, tag="stop.finished"):
     record: WireDigest | None = None
 
 
+class ActVoided(Act, frozen=True, tag="act.voided"):
+    """An act that was signed did not take effect; this one stands in its place.
+
+    It carries the tags that the other one was to carry, so that no topic has a gap.
+
+    Args:
+        journey: The journey that it was about; None for none.
+        kind: What kind of act it was.
+        reason: Why: the sentence with which it was refused, or that it was lost.
+    """
+
+    journey: Id | None
+    kind: str
+    reason: str
+
+
 AnyAct: Any = (
     PartyEnrolled
     | StudyProposed
@@ -323,15 +345,27 @@ AnyAct: Any = (
     | StopSkipped
     | StopRetried
     | StopFinished
+    | ActVoided
 )
 
 A = TypeVar("A", bound=Act)
 
 
-def sign_act(act: Act, identity: Identity) -> Entry:
-    """Make an act's ledger entry, with every field disclosed to whoever gets the entry whole."""
+def kind_of(act: Act) -> str:
+    """Return the word that names an act's kind."""
+    return str(type(act).__struct_config__.tag)
+
+
+def sign_act(act: Act, identity: Identity, tags: Sequence[str] = ()) -> Entry:
+    """Make an act's ledger entry, with every field disclosed to whoever gets the entry whole.
+
+    Args:
+        act: The act.
+        identity: Who signs.
+        tags: Its place in each topic it belongs to, in the clear.
+    """
     fields: dict[str, Any] = msgspec.to_builtins(act)
-    return make_entry(fields, identity)
+    return make_entry(fields, identity, tags=tags)
 
 
 def read_act(entry: Entry, keys: PublicKeys) -> Act:

@@ -147,6 +147,61 @@ class Notice(Message, frozen=True):
         return (self.kind, self.journey, self.attempt, self.round, self.to)
 
 
+class WitnessCall(Message, frozen=True):
+    """Central asks a witness to cosign; pushed on the same line as notices.
+
+    Args:
+        kind: Tells it from a notice.
+        request: What is asked, as the body of ``POST add-checkpoint`` (C2SP tlog-witness).
+        first: Position of the first of the entries.
+        entries: The entries since the witness's last cosignature, where they are few; the witness
+            fetches the others from the ledger's files.
+    """
+
+    kind: Literal["witness"]
+    request: bytes
+    first: int = 0
+    entries: tuple[bytes, ...] = ()
+
+
+class WitnessAnswer(Message, frozen=True):
+    """A witness answers, as HTTP would spell it.
+
+    Args:
+        size: Of the checkpoint that was to be cosigned.
+        status: 200, or why not (C2SP tlog-witness, "add-checkpoint").
+        body: Signature lines, a size, or a sentence.
+    """
+
+    size: int
+    status: int
+    body: str
+
+
+class SeenCheckpoint(Message, frozen=True):
+    """The latest checkpoint that a witness has cosigned, verbatim; empty if it has cosigned none."""
+
+    checkpoint: str
+
+
+class ReceiptsWanted(Message, frozen=True):
+    """Ask for receipts at one checkpoint that a study's witnesses, and the caller's own, cosigned.
+
+    Args:
+        study: Digest of the study whose policy counts.
+        entries: The leaves, by digest.
+    """
+
+    study: WireDigest
+    entries: Annotated[tuple[WireDigest, ...], msgspec.Meta(min_length=1, max_length=16)]
+
+
+class Receipts(Message, frozen=True):
+    """Receipts at one checkpoint, in the order asked for."""
+
+    receipts: tuple[str, ...]
+
+
 class StopStatus(Message, frozen=True):
     """One stop as the requester sees it."""
 

@@ -22,6 +22,7 @@ from branchline.station.hosting import Hosting
 from branchline.station.house import StationHouse
 from branchline.station.settings import StationHome
 from branchline.station.store import StationStore
+from branchline.station.topics import stop_topic
 from branchline.station.trust import host_keys
 from branchline.station.visit import Visit
 
@@ -139,8 +140,10 @@ class Agent:
             station=self._house.settings.name,
             sealed=sealed,
         )
-        entry = acts.sign_act(act, self._house.identity)
-        queued = self._house.store.queue(notice.journey, notice.attempt, [], act.id, entry)
+        about = [stop_topic(visit.journey, visit.attempt)]
+        queued = self._house.store.queue(
+            visit.journey, visit.attempt, [], act, self._house.sign, about
+        )
         await self._house.outbox.send(queued)
 
 

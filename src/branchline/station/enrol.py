@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from branchline.foundation.clock import Clock
 from branchline.foundation.errors import Conflict
+from branchline.foundation.ids import check_name
 from branchline.journey.enrolment import join
 from branchline.journey.invitation import Invitation
 from branchline.sandbox.bubblewrap import Bubblewrap
@@ -19,6 +20,7 @@ async def enrol(
     *,
     ca_file: str | None = None,
     accept_weaker: Collection[str] = (),
+    entity: str | None = None,
 ) -> StationSettings:
     """Make keys in the folder, prove possession of them to central, and write the settings.
 
@@ -28,6 +30,7 @@ async def enrol(
         clock: The time.
         ca_file: Certificates to trust in place of the system's.
         accept_weaker: Weaker limits the administrator accepts, by name.
+        entity: The legal entity that runs the station; None for one of its own.
 
     Raises:
         Conflict: The folder is another station's.
@@ -41,7 +44,11 @@ async def enrol(
             f"The folder {home.folder} belongs to the station {home.settings().name!r}",
             advice="Give another folder with --home",
         )
-    hello = await join(home.identity, invitation, clock, ca_file=ca_file)
+    if entity is not None:
+        check_name(entity, "legal entity")
+    hello = await join(
+        home.identity, invitation, clock, ca_file=ca_file, witness=home.witness, entity=entity
+    )
     central = CentralRef(invitation.url, hello.keys, hello.log_vkey, ca_file)
     settings = StationSettings(
         name=invitation.name, central=central, accept_weaker=tuple(accept_weaker)

@@ -200,8 +200,9 @@ class Hosting:
             act.journey,
             0,
             [],
-            act.id,
-            acts.sign_act(act, self._house.identity),
+            act,
+            self._house.sign,
+            (),
             None if parcel is None else parcel.digest,
             small,
         )

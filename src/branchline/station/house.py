@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from branchline.foundation.http.client import ApiClient
 from branchline.journey import acts
 from branchline.journey.execution import House, TrainRun
 from branchline.journey.messages import Notice, StudyView
+from branchline.ledger.entry import Entry
 from branchline.sandbox.bubblewrap import Bubblewrap
 from branchline.station.gates import Admitted, admit
 from branchline.station.outbox import Outbox
@@ -113,6 +115,20 @@ class StationHouse:
             self.clock,
             self.store.retries_before(notice),
         )
+
+    def sign(self, act: acts.Act, tags: Sequence[str]) -> Entry:
+        """Make an act of this station's its ledger entry."""
+        return acts.sign_act(act, self.identity, tags)
+
+    def dataset_asked(self, notice: Notice) -> str | None:
+        """Return the dataset that a notice asks for, if there is one of that name here."""
+        wanted = peek_dataset(notice, self.settings.name)
+        if wanted is None:
+            return None
+        try:
+            return self.datasets.get(wanted).name
+        except NotFound:
+            return None
 
     def _dataset(self, notice: Notice, approval: Approval | None) -> Dataset | None:
         wanted = peek_dataset(notice, self.settings.name)

@@ -13,14 +13,23 @@ from branchline.foundation.digest import Bytes, Digest, digest_of_file
 from branchline.foundation.durable import make_folder
 from branchline.foundation.errors import BranchlineError, Unavailable
 from branchline.foundation.http.client import ApiClient
+from branchline.foundation.ids import new_id
 from branchline.foundation.sealing import Sealed, seal_into, seal_named
 from branchline.foundation.tasks import leave_off
+from branchline.journey import acts
 from branchline.journey.messages import INLINE, ActMessage, Recorded
+from branchline.ledger.entry import Entry
 from branchline.station.store import Queued, StationStore
 
 log = logging.getLogger("branchline.station")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+RECORDED = "recorded"
+"""What became of an act that central has taken in."""
+
+_VOIDED = str(acts.ActVoided.__struct_config__.tag)
+_LOST = "Its parcel was lost in a crash; the round was run again"
+
 LARGE = INLINE - 8192
 """Payloads up to this many bytes ride, sealed, in their act's message."""
 
@@ -63,7 +72,7 @@ class Outbox:
                 log.warning(
                     "a parcel of %s was lost in a crash; its round runs again", queued.journey
                 )
-                self._store.void(queued)
+                self._store.void(queued, self._voided(queued, _LOST), self._sign)
 
     async def send(self, queued: Queued) -> None:
         """Send one act now, or leave it to be sent in its turn once central is back."""
@@ -105,25 +114,58 @@ class Outbox:
         elif queued.parcel is not None:
             data = self._bytes(queued.parcel)
             await self._client.put_bytes(f"/v1/parcels/{queued.parcel}", data, queued.parcel)
-        message = ActMessage(entry=queued.entry, parcels=parcels)
-        try:
-            await self._client.call(
-                "POST", "/v1/acts", body=message, answer=Recorded, key=queued.act
-            )
-            outcome = "recorded"
-        except Unavailable:
-            raise
-        except BranchlineError as error:
-            # Central says no for good: the journey was cancelled meanwhile, say. The act stays in
-            # the station's own history with the reason.
-            log.warning("central did not take an act: %s", error.refused)
-            outcome = error.refused
-        self._store.settle(queued.row, outcome)
+        await self._record(queued, parcels)
         if queued.parcel is not None and queued.data is None:
             # The note comes first: a parcel that is gone while its act still waits counts as lost.
             self._store.write_settled()
             self._large.pop(queued.parcel, None)
             self._path(queued.parcel).unlink(missing_ok=True)
+
+    async def _record(self, queued: Queued, parcels: dict[Digest, bytes]) -> None:
+        """Have an act recorded, under other tags if need be, or note that it was refused."""
+        while True:
+            message = ActMessage(entry=queued.entry, parcels=parcels)
+            try:
+                await self._client.call(
+                    "POST", "/v1/acts", body=message, answer=Recorded, key=queued.act
+                )
+                return self._store.settle(queued.row, RECORDED)
+            except Unavailable:
+                raise
+            except BranchlineError as error:
+                if (tag := error.detail.get("tag")) is not None and tag in queued.entry.tags:
+                    # This station was restored from a backup and counts anew what it counted.
+                    log.warning("%s; the act takes the next one", error.refused)
+                    act = acts.read_act(queued.entry, self._client.identity.public)
+                    queued = self._store.retag(queued, str(tag), act, self._sign)
+                    continue
+                return self._refused(queued, error.refused)
+
+    def _refused(self, queued: Queued, reason: str) -> None:
+        # Central says no for good: the journey was cancelled meanwhile, say. The act stays in the
+        # station's own history with the reason, and the ledger is told that it was voided.
+        log.warning("central did not take an act: %s", reason)
+        if self._kind(queued) == _VOIDED:
+            # What it speaks of was recorded after all.
+            self._store.settle(queued.row, reason)
+        else:
+            self._store.refused(queued, reason, self._voided(queued, reason), self._sign)
+            self.catch_up()
+
+    def _voided(self, queued: Queued, reason: str) -> acts.ActVoided:
+        return acts.ActVoided(
+            id=new_id("act"),
+            at=self._store.now(),
+            journey=queued.journey or None,
+            kind=self._kind(queued),
+            reason=reason[:500],
+        )
+
+    def _kind(self, queued: Queued) -> str:
+        return acts.kind_of(acts.read_act(queued.entry, self._client.identity.public))
+
+    def _sign(self, act: acts.Act, tags: tuple[str, ...]) -> Entry:
+        return acts.sign_act(act, self._client.identity, tags)
 
     def _bytes(self, digest: Digest) -> Bytes:
         data = self._large.get(digest)

@@ -28,6 +28,11 @@ class CentralRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_vkey: str
     ca_file: str | None = None
 
+    @property
+    def origin(self) -> str:
+        """The ledger's name, which is that of its key."""
+        return self.log_vkey.partition("+")[0]
+
 
 class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a station works; every part but the first two may be left out.
@@ -61,6 +66,11 @@ class StationHome:
     def identity(self) -> Identity:
         """The station's keys; made here the first time, and never anywhere else."""
         return Identity.load_or_create(self.folder / "keys")
+
+    @property
+    def witness(self) -> Identity:
+        """The keys with which the station cosigns the ledger; they sign nothing else."""
+        return Identity.load_or_create(self.folder / "keys" / "witness")
 
     @property
     def database(self) -> Path:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -28,11 +28,16 @@ from branchline.foundation.database import reading, writing
 from branchline.foundation.decoding import decode_json
 from branchline.foundation.digest import Digest
 from branchline.foundation.errors import NotFound
+from branchline.journey import acts
 from branchline.journey.messages import Notice
 from branchline.journey.stop import Event
 from branchline.ledger.entry import Entry
+from branchline.station import topics
 
 metadata = MetaData()
+
+Sign = Callable[[acts.Act, tuple[str, ...]], Entry]
+"""Makes an act's entry with its tags."""
 
 visits = Table(
     "visits",
@@ -160,6 +165,11 @@ class StationStore:
         self.engine, self._clock = engine, clock
         self._settled: dict[int, str] = {}
         metadata.create_all(engine)
+        topics.metadata.create_all(engine)
+
+    def now(self) -> str:
+        """Return the time as acts carry it."""
+        return rfc3339(self._clock.now())
 
     # Visits and their events
 
@@ -260,7 +270,7 @@ class StationStore:
                 attempt=attempt,
                 round=round_,
                 event=event.value,
-                at=rfc3339(self._clock.now()),
+                at=self.now(),
                 detail=msgspec.json.encode(detail).decode(),
             )
         )
@@ -272,29 +282,65 @@ class StationStore:
         journey: str,
         attempt: int,
         happened: Iterable[tuple[int, Event, dict[str, Any]]],
-        act_id: str,
-        entry: Entry,
+        act: acts.Act,
+        sign: Sign,
+        about: Sequence[str] = (),
         parcel: Digest | None = None,
         data: bytes | None = None,
     ) -> Queued:
-        """Store events and the act they lead to in one transaction."""
+        """Store events and the act they lead to in one transaction.
+
+        Args:
+            journey: The journey it is about; empty for none.
+            attempt: Of the visit.
+            happened: The events.
+            act: The act; it takes the next tag of each topic it belongs to.
+            sign: Makes its entry.
+            about: The topics it belongs to, beside that of everything the station does.
+            parcel: The parcel it speaks of.
+            data: That parcel's bytes, if they are few.
+        """
         with writing(self.engine) as connection:
             self._write_settled(connection)
             for round_, event, detail in happened:
                 self._add_event(connection, journey, attempt, round_, event, detail)
-            row = connection.execute(
-                insert(outbox).values(
-                    act=act_id,
-                    journey=journey,
-                    attempt=attempt,
-                    entry=msgspec.json.encode(entry),
-                    parcel=parcel,
-                    data=data,
-                )
-            ).inserted_primary_key
+            tags = topics.take(connection, [topics.OWN, *about], act.id)
+            entry = sign(act, tags)
+            row = self._put(connection, Queued(0, act.id, journey, attempt, entry, parcel, data))
         self._settled.clear()
+        return Queued(row, act.id, journey, attempt, entry, parcel, data)
+
+    def _put(self, connection: Connection, queued: Queued) -> int:
+        row = connection.execute(
+            insert(outbox).values(
+                act=queued.act,
+                journey=queued.journey,
+                attempt=queued.attempt,
+                entry=msgspec.json.encode(queued.entry),
+                parcel=queued.parcel,
+                data=queued.data,
+            )
+        ).inserted_primary_key
         assert row is not None
-        return Queued(row[0], act_id, journey, attempt, entry, parcel, data)
+        return int(row[0])
+
+    def topic(self, name: str) -> topics.Topic:
+        """Return one of the station's topics, made the first time it is asked for."""
+        with writing(self.engine) as connection:
+            return topics.topic(connection, name)
+
+    def sent(self, act: str) -> tuple[Entry, str | None]:
+        """Return an act's entry, and what became of it at central; None while it waits.
+
+        Raises:
+            NotFound: No such act was made here.
+        """
+        query = select(outbox).where(outbox.c.act == act)
+        with reading(self.engine) as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            raise NotFound(f"No act {act} was made here")
+        return decode_json(row.entry, Entry), self._settled.get(row.id, row.outcome)
 
     def waiting(self) -> list[Queued]:
         """Return the acts that central has not acknowledged, in order."""
@@ -334,7 +380,31 @@ class StationStore:
                 update(outbox).where(outbox.c.id == row).values(outcome=outcome, data=None)
             )
 
-    def void(self, queued: Queued) -> None:
+    def refused(self, queued: Queued, reason: str, voided: acts.ActVoided, sign: Sign) -> None:
+        """Note that central refused an act for good; the word of that takes over its tags."""
+        with writing(self.engine) as connection:
+            self._write_settled(connection)
+            key = outbox.c.id == queued.row
+            connection.execute(update(outbox).where(key).values(outcome=reason, data=None))
+            self._hand_on(connection, queued, voided, sign)
+        self._settled.clear()
+
+    def retag(self, queued: Queued, taken: str, act: acts.Act, sign: Sign) -> Queued:
+        """Sign an act that waits anew, since one of its tags stands in the ledger already."""
+        with writing(self.engine) as connection:
+            entry = sign(act, topics.take_anew(connection, queued.act, taken))
+            key = outbox.c.id == queued.row
+            connection.execute(update(outbox).where(key).values(entry=msgspec.json.encode(entry)))
+        return replace(queued, entry=entry)
+
+    def _hand_on(
+        self, connection: Connection, queued: Queued, voided: acts.ActVoided, sign: Sign
+    ) -> None:
+        entry = sign(voided, topics.hand_on(connection, queued.act, voided.id))
+        heir = Queued(0, voided.id, queued.journey, queued.attempt, entry, None, None)
+        self._put(connection, heir)
+
+    def void(self, queued: Queued, voided: acts.ActVoided, sign: Sign) -> None:
         """Forget an act that cannot be sent, and that its round ever departed: it runs again."""
         last = (
             select(events.c.id)
@@ -349,6 +419,7 @@ class StationStore:
         with writing(self.engine) as connection:
             connection.execute(delete(events).where(events.c.id == last.scalar_subquery()))
             connection.execute(delete(outbox).where(outbox.c.id == queued.row))
+            self._hand_on(connection, queued, voided, sign)
 
     # Outputs that wait for a person, or for another recipient
 
@@ -391,7 +462,7 @@ class StationStore:
                     what=what,
                     by=by,
                     reason=reason,
-                    at=rfc3339(self._clock.now()),
+                    at=self.now(),
                     done=0,
                 )
             )

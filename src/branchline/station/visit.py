@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 from sqlalchemy.exc import OperationalError
@@ -26,7 +27,8 @@ from branchline.journey.stop import ASKS, Event, Instruction, State, replay, ste
 from branchline.sandbox.engine import Failed, FailureReason
 from branchline.station.gates import Admitted, own_study, read_request, require_still
 from branchline.station.house import StationHouse
-from branchline.station.store import PersonsWord, StoredEvent
+from branchline.station.store import PersonsWord, Queued, StoredEvent
+from branchline.station.topics import dataset_topic, stop_topic
 from branchline.station.trust import check_state, recipient
 from branchline.study.document import StudyDocument
 
@@ -148,9 +150,7 @@ class Visit:
         if self.state is not State.ENDED:
             self.state = State.ENDED
             act = self._made(acts.StopFinished)
-            queued = self._house.store.queue(
-                self.journey, self.attempt, [], act.id, acts.sign_act(act, self._house.identity)
-            )
+            queued = self._queue(act, [])
             self._house.store.end_visit(self.journey, self.attempt, {"phase": phase})
             await self._house.outbox.send(queued)
             self._house.store.write_settled()
@@ -251,12 +251,13 @@ class Visit:
             acts.StopAccepted,
             by=by,
             request=self._notice.request.id,
+            topic=self._house.store.topic(stop_topic(self.journey, self.attempt)).secret,
             dataset=admitted.dataset.name,
             dataset_version=admitted.dataset.version,
             environment=self._house.host.digest,
             reproducible=False,
         )
-        await self._do(act, [(0, Event.ACCEPTED, {"by": by})])
+        await self._do(act, [(0, Event.ACCEPTED, {"by": by, "act": act.id})])
         return Event.ACCEPTED
 
     async def _bind(self) -> Event:
@@ -452,17 +453,32 @@ class Visit:
         parcel: Sealed | None = None,
     ) -> None:
         """Make an act durable here, then tell central; unreachable, it waits in the outbox."""
+        await self._house.outbox.send(self._queue(act, happened, parcel))
+
+    def _queue(
+        self,
+        act: acts.StopAct,
+        happened: list[tuple[int, Event, dict[str, Any]]],
+        parcel: Sealed | None = None,
+    ) -> Queued:
         small = bytes(parcel.data) if parcel is not None and parcel.file is None else None
-        queued = self._house.store.queue(
+        return self._house.store.queue(
             self.journey,
             self.attempt,
             happened,
-            act.id,
-            acts.sign_act(act, self._house.identity),
+            act,
+            self._house.sign,
+            self._topics,
             None if parcel is None else parcel.digest,
             small,
         )
-        await self._house.outbox.send(queued)
+
+    @cached_property
+    def _topics(self) -> list[str]:
+        """What everything done in this visit belongs to: the stop, and the dataset if it is here."""
+        dataset = self._house.dataset_asked(self._notice)
+        own = [stop_topic(self.journey, self.attempt)]
+        return own if dataset is None else [dataset_topic(dataset), *own]
 
     async def _state(self) -> Bytes | Opening | None:
         notice = self._round.notice

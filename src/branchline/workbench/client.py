@@ -242,9 +242,7 @@ class Client:
             act = acts.TrainPacked(
                 id=id_, at=at, train=digest, name=manifest.name, version=manifest.version
             )
-            entry = acts.sign_act(act, self.home.identity)
-            message = messages.TrainMessage(entry=entry, author=kept.author, bundle=data)
-            await core.send_train(message, act.id)
+            await core.send_train(act, kept.author, data)
 
         self._run(work)
         self.home.keep_train(digest, data, KeptTrain(kept.author, (*kept.sent, origin)))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from branchline.foundation.canonical import canonical_json
 from branchline.foundation.clock import Clock, rfc3339
 from branchline.foundation.decoding import decode_json
 from branchline.foundation.digest import Bytes, Digest, digest_of
-from branchline.foundation.errors import Corrupt, NotFound, Unavailable
+from branchline.foundation.errors import BranchlineError, Corrupt, NotFound, Unavailable
 from branchline.foundation.http.client import ApiClient
 from branchline.foundation.ids import new_id
 from branchline.journey import acts, messages
@@ -18,6 +18,7 @@ from branchline.journey.enrolment import greet
 from branchline.journey.machine import ENDED
 from branchline.journey.permit import standing
 from branchline.journey.request import JourneyRequest
+from branchline.ledger.entry import Entry
 from branchline.study.document import CentralPin, StudyDocument, parse_study
 from branchline.study.draft import Pin, study_from_draft
 from branchline.study.lifecycle import Standing
@@ -49,6 +50,7 @@ class Core:
     def __init__(self, home: WorkbenchHome, ref: CentralRef, clock: Clock) -> None:
         self.ref = ref
         self._identity, self._clock = home.identity, clock
+        self._topic = home.topic(ref.origin)
         self._api = ApiClient(ref.url, self._identity, ca_file=ref.ca_file, clock=clock)
 
     async def close(self) -> None:
@@ -61,10 +63,33 @@ class Core:
 
     async def act(self, act: acts.Act) -> messages.Recorded:
         """Sign an act and have it recorded; sent again as often as it takes, recorded once."""
-        message = messages.ActMessage(entry=acts.sign_act(act, self._identity))
-        return await self._api.call(
-            "POST", "/v1/acts", body=message, answer=messages.Recorded, key=act.id
-        )
+        return await self._record(act, lambda entry: ("/v1/acts", messages.ActMessage(entry=entry)))
+
+    async def _record(
+        self, act: acts.Act, message: Callable[[Entry], tuple[str, messages.Message]]
+    ) -> messages.Recorded:
+        """Have an act recorded as the next of this person's own topic.
+
+        Args:
+            act: The act.
+            message: Gives for its entry where to send what.
+        """
+        async with self._topic.held():
+            while True:
+                entry = acts.sign_act(act, self._identity, [self._topic.tag])
+                path, body = message(entry)
+                try:
+                    recorded = await self._api.call(
+                        "POST", path, body=body, answer=messages.Recorded, key=act.id
+                    )
+                except BranchlineError as error:
+                    if error.detail.get("tag") != self._topic.tag:
+                        raise
+                    # An earlier act of this person has it: its program did not live to note that.
+                    self._topic.move_on()
+                    continue
+                self._topic.move_on()
+                return recorded
 
     # Studies
 
@@ -83,9 +108,8 @@ class Core:
         data = canonical_json(document)
         id_, at = self.stamp()
         act = acts.StudyProposed(id=id_, at=at, study=document.id, study_digest=digest_of(data))
-        message = messages.StudyMessage(entry=acts.sign_act(act, self._identity), document=data)
-        await self._api.call(
-            "POST", "/v1/studies", body=message, answer=messages.Recorded, key=act.id
+        await self._record(
+            act, lambda entry: ("/v1/studies", messages.StudyMessage(entry=entry, document=data))
         )
         return await self.study(document.id)
 
@@ -109,9 +133,15 @@ class Core:
 
     # Trains and journeys
 
-    async def send_train(self, message: messages.TrainMessage, key: str) -> None:
-        """Bring a signed bundle to central."""
-        await self._api.call("POST", "/v1/trains", body=message, answer=messages.Recorded, key=key)
+    async def send_train(self, act: acts.TrainPacked, author: str, bundle: bytes) -> None:
+        """Bring a bundle, signed by its author, to central."""
+        await self._record(
+            act,
+            lambda entry: (
+                "/v1/trains",
+                messages.TrainMessage(entry=entry, author=author, bundle=bundle),
+            ),
+        )
 
     async def depart(self, request: JourneyRequest) -> None:
         """Sign a journey's request and have it recorded."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from branchline.foundation.durable import make_folder, write_durably
 from branchline.foundation.errors import NotFound
 from branchline.foundation.ids import Name
 from branchline.foundation.keys import Identity, PublicKeys
+from branchline.workbench.topic import OwnTopic
 
 ENVIRONMENT = "BRANCHLINE_HOME"
 """The variable that names another folder than ``~/.branchline``."""
@@ -77,6 +79,10 @@ class WorkbenchHome:
     def results(self) -> Path:
         """Where result folders go unless somewhere else is asked for."""
         return self.folder / "results"
+
+    def topic(self, origin: str) -> OwnTopic:
+        """Return this person's own topic at the central service with a ledger of this name."""
+        return OwnTopic(self.folder / "topics" / f"{sha256(origin.encode()).hexdigest()}.json")
 
     def centrals(self) -> tuple[CentralRef, ...]:
         """Return the central services this person is enrolled at, the first one first."""

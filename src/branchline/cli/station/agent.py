@@ -15,9 +15,18 @@ from branchline.cli.station.home import HOME, dataset_store, opened, station_sto
 @click.argument("invitation")
 @click.option("--ca-file", metavar="FILE", help="Certificates to trust in place of the system's.")
 @click.option("--accept-weaker", multiple=True, metavar="NAME", help="A weaker limit to accept.")
+@click.option(
+    "--entity",
+    metavar="NAME",
+    help="The legal entity that runs it, if it runs other stations, too.",
+)
 @HOME
 def enroll(
-    invitation: str, ca_file: str | None, accept_weaker: tuple[str, ...], home: Path
+    invitation: str,
+    ca_file: str | None,
+    accept_weaker: tuple[str, ...],
+    entity: str | None,
+    home: Path,
 ) -> Answer:
     """Join a central service with an invitation.
 
@@ -40,7 +49,14 @@ def enroll(
         )
     place = StationHome(home)
     settings = asyncio.run(
-        enrol(place, read, SystemClock(), ca_file=ca_file, accept_weaker=accept_weaker)
+        enrol(
+            place,
+            read,
+            SystemClock(),
+            ca_file=ca_file,
+            accept_weaker=accept_weaker,
+            entity=entity,
+        )
     )
     key = place.identity.id
     data = {"name": settings.name, "url": settings.central.url, "key": key, "home": str(home)}

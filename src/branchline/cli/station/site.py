@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,13 +11,22 @@ from branchline.datasets.store import DatasetStore
 from branchline.foundation.clock import Clock, rfc3339
 from branchline.foundation.database import open_database
 from branchline.foundation.digest import Digest
-from branchline.foundation.errors import Corrupt, NotAllowed, NotFound, Unavailable
+from branchline.foundation.errors import (
+    BranchlineError,
+    Corrupt,
+    NotAllowed,
+    NotFound,
+    Unavailable,
+)
 from branchline.foundation.http.client import ApiClient
 from branchline.foundation.ids import new_id
 from branchline.journey import acts, messages
+from branchline.journey.enrolment import witness_vkey
 from branchline.journey.permit import decision_of, standing
 from branchline.ledger.entry import Entry
+from branchline.station.outbox import RECORDED
 from branchline.station.store import Approval, StationStore
+from branchline.station.topics import dataset_topic
 from branchline.study.document import StudyDocument, StudyStation, parse_study
 from branchline.study.duo import Purpose, Verdict, match, parse_term
 from branchline.study.lifecycle import Standing, decide
@@ -59,6 +68,7 @@ class Site:
 
     def __init__(self, home: StationHome, clock: Clock) -> None:
         self._settings, self._identity, self._clock = home.settings(), home.identity, clock
+        self._witness = home.witness
         engine = open_database(home.database)
         self._store, self._datasets = StationStore(engine, clock), DatasetStore(engine)
 
@@ -86,6 +96,12 @@ class Site:
         if asked.keys != self._identity.public:
             raise Corrupt(
                 f"The study {name!r} pins keys for {asked.name!r} that are not this station's",
+                advice="Do not approve it; tell the proposer",
+            )
+        if asked.witness != witness_vkey(central.origin, asked.name, self._witness):
+            raise Corrupt(
+                f"The study {name!r} pins a witness key for {asked.name!r} that is not this "
+                "station's",
                 advice="Do not approve it; tell the proposer",
             )
         stands = standing(document, view.entries)
@@ -132,8 +148,7 @@ class Site:
             datasets=dict(terms),
             by=by,
         )
-        entry = self._signed(seen, act)
-        await self._record(entry, act.id)
+        entry = await self._record(seen, act, sorted(terms))
         # Only now: what is not in the ledger must not open this station.
         approval = self._approval(seen, (*seen.entries, entry), tuple(terms), withdrawn=False)
         self._store.approve(approval)
@@ -162,8 +177,7 @@ class Site:
                 by=by,
                 reason=reason,
             )
-            entry = self._signed(seen, act)
-            await self._record(entry, act.id)
+            entry = await self._record(seen, act, old.datasets)
         except Unavailable as error:
             raise Unavailable(
                 f"The station is closed for {name!r}, but central was not told: {error.refused}",
@@ -172,12 +186,6 @@ class Site:
         approval = self._approval(seen, (*seen.entries, entry), old.datasets, withdrawn=True)
         self._store.approve(approval)
         return approval
-
-    def _signed(self, seen: SeenStudy, act: acts.StudyAct) -> Entry:
-        entry = acts.sign_act(act, self._identity)
-        # The rules are asked here first, so that central hears of nothing it would refuse.
-        decide(seen.standing, seen.document, decision_of(seen.document, entry), digest=seen.digest)
-        return entry
 
     def _approval(
         self,
@@ -189,10 +197,37 @@ class Site:
     ) -> Approval:
         return Approval(seen.document.id, seen.digest, seen.data, entries, datasets, withdrawn)
 
-    async def _record(self, entry: Entry, key: str) -> None:
-        async with self._central() as client:
-            message = messages.ActMessage(entry=entry)
-            await client.call("POST", "/v1/acts", body=message, answer=messages.Recorded, key=key)
+    async def _record(self, seen: SeenStudy, act: acts.StudyAct, datasets: Iterable[str]) -> Entry:
+        """Have a decision recorded, as an act upon each dataset it is about."""
+        # The rules are asked here first, so that central hears of nothing it would refuse.
+        tried = decision_of(seen.document, self._sign(act))
+        decide(seen.standing, seen.document, tried, digest=seen.digest)
+        about = [dataset_topic(name) for name in datasets]
+        queued = self._store.queue("", 0, [], act, self._sign, about)
+        message = messages.ActMessage(entry=queued.entry)
+        try:
+            async with self._central() as client:
+                await client.call(
+                    "POST", "/v1/acts", body=message, answer=messages.Recorded, key=act.id
+                )
+        except BranchlineError as error:
+            # Nobody waits for it any more. Should it have been recorded all the same, central
+            # refuses the word that it was voided.
+            voided = acts.ActVoided(
+                id=new_id("act"),
+                at=act.at,
+                journey=None,
+                kind=acts.kind_of(act),
+                reason=error.refused[:500],
+            )
+            self._store.refused(queued, error.refused, voided, self._sign)
+            raise
+        self._store.settle(queued.row, RECORDED)
+        self._store.write_settled()
+        return queued.entry
+
+    def _sign(self, act: acts.Act, tags: Sequence[str] = ()) -> Entry:
+        return acts.sign_act(act, self._identity, tags)
 
     @asynccontextmanager
     async def _central(self) -> AsyncIterator[ApiClient]:
