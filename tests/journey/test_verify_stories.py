@@ -24,6 +24,7 @@ from tests.journey.world import (
 )
 
 from branchline.foundation.canonical import canonical_json
+from branchline.foundation.digest import Digest
 from branchline.journey import acts
 from branchline.journey.verify import Outcome
 
@@ -208,10 +209,38 @@ def test_an_environment_that_cannot_be_built_again_is_noticed() -> None:
     """A study may demand reproducible environments."""
     strict = world.parallel(allow_not_reproducible=False)
     assert failed(strict) == ["environment", "datasets"]
+    assert failed(strict.locked()) == []
+
+
+def test_nobody_can_claim_that_an_environment_can_be_built_again() -> None:
+    """Whether it can follows from the train, not from what a station says."""
+    claimed = world.parallel(allow_not_reproducible=False)
     for station in world.STATIONS:
-        at = strict.index(acts.StopAccepted, station=station)
-        strict = strict.changed(at, reproducible=True)
-    assert failed(strict) == []
+        at = claimed.index(acts.StopAccepted, station=station)
+        claimed = claimed.changed(at, reproducible=True)
+    assert failed(claimed) == ["environment"]
+    assert "the train names none" in reason(claimed, "environment")
+
+
+@pytest.mark.parametrize("tell_of", [world.parallel, world.sequential])
+def test_another_environment_than_the_trains_is_noticed(tell_of: Callable[[], Story]) -> None:
+    """Every contributor ran in the image that the train's own lock names."""
+    story = tell_of().locked()
+    assert failed(story) == []
+    at = story.index(acts.StopAccepted, station="north")
+    other = story.changed(at, environment=parcel("another"))
+    assert failed(other) == ["environment"]
+    assert "'north' ran in" in reason(other, "environment")
+
+
+@pytest.mark.parametrize("environment", [None, parcel("another")])
+def test_an_aggregator_in_another_environment_is_noticed(environment: Digest | None) -> None:
+    """What combined the outputs is part of what made the result."""
+    story = world.parallel().locked()
+    at = story.index(acts.JourneyPrepared)
+    other = story.changed(at, environment=environment)
+    assert failed(other) == ["environment"]
+    assert "aggregator" in reason(other, "environment")
 
 
 def test_another_dataset_than_requested_is_noticed() -> None:
@@ -465,6 +494,6 @@ def test_steps_that_stand_on_a_failed_one_are_not_reached() -> None:
     story = world.parallel()
     report = judge(story.without(story.index(acts.StudyApproved)))
     left = {s.name: s.reason for s in report.steps if s.outcome is Outcome.NOT_REACHED}
-    assert set(left) == {"request", "code", "datasets", "decisions"}
+    assert set(left) == {"request", "code", "environment", "datasets", "decisions"}
     assert "'study'" in left["code"]
     assert report.step("result").found == {"content": CONTENT}

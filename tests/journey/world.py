@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 from tests.ledger.disk import SimulatedDisk
+from tests.train import locks
 
 from branchline.foundation.canonical import canonical_json
 from branchline.foundation.clock import rfc3339
@@ -30,7 +31,7 @@ from branchline.ledger.entry import Entry
 from branchline.ledger.log import Log
 from branchline.ledger.proof.note import key_of
 from branchline.study.document import StudyDocument, parse_study
-from branchline.train.archive import File
+from branchline.train.archive import File, read_archive
 from branchline.train.bundle import Bundle, pack_files, sign_bundle
 from branchline.train.template import new_train
 
@@ -53,6 +54,22 @@ def bundle(route: str) -> Bundle:
     kind: Any = route
     texts = new_train("mean-age", route=kind)
     return pack_files({name: File(text.encode()) for name, text in texts.items()})
+
+
+@cache
+def locked_bundle(route: str) -> Bundle:
+    """Return the same train with a lock, so that it runs in the image that the lock names."""
+    files = read_archive(bundle(route).data)
+    manifest = files["train.toml"].data.replace(
+        b"python = [", b'lock = "branchline.lock"\npython = ['
+    )
+    lock = locks.lock("numpy==2.4.0", "pandas==3.0.0", "pyarrow==25.0.0")
+    files |= {
+        "train.toml": File(manifest),
+        "branchline.lock": File(lock.text.encode()),
+        "pylock.toml": File(locks.PYLOCK),
+    }
+    return pack_files(files)
 
 
 def document(**changes: Any) -> StudyDocument:
@@ -120,6 +137,23 @@ class Story:
             if done and same and isinstance(done.act, kind):
                 return number
         raise LookupError(kind)
+
+    def locked(self) -> Story:
+        """Return the same journey of a train with a lock, everywhere in the image it names."""
+        train = locked_bundle(self.request.route.kind)
+        request = msgspec.structs.replace(
+            self.request, train=train.digest, author=sign_bundle(train, IDS["ada"])
+        )
+        story = replace(self, request=request, train=train)
+        changes: dict[type[acts.Act], dict[str, Any]] = {
+            acts.JourneyRequested: {"request": request},
+            acts.JourneyPrepared: {"environment": locks.IMAGE},
+            acts.StopAccepted: {"environment": locks.IMAGE, "reproducible": True},
+        }
+        for at, done in enumerate(self.done):
+            if done is not None and type(done.act) in changes:
+                story = story.changed(at, **changes[type(done.act)])
+        return story
 
     def changed(self, at: int, /, **changes: Any) -> Story:
         """Return the story with another content of one act, signed by the same party."""

@@ -247,7 +247,7 @@ def test_a_signature_names_the_train(
     renamed = pack_files(
         {p: File(f.data.replace(b'"mean-age"', b'"other"')) for p, f in files.items()}
     )
-    lie = Bundle(bundle.data, bundle.digest, renamed.manifest)
+    lie = Bundle(bundle.data, bundle.digest, renamed.manifest, renamed.environment)
     with pytest.raises(BundleCorrupt, match="signed as other"):
         verify_bundle(bundle.data, sign_bundle(lie, people[0]), people[0].public)
 

@@ -84,9 +84,9 @@ RECIPE: Sequence[Step] = (
     ),
     Step(
         "environment",
-        "Every contributing station named the environment it ran in, as the study allows.",
+        "Every contributing station ran in the environment that the train names, as the study allows.",
         course.environment,
-        ("signatures",),
+        ("signatures", "code"),
     ),
     Step(
         "datasets",

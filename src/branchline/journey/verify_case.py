@@ -20,6 +20,7 @@ from branchline.ledger.proof.checkpoint import Checkpoint
 from branchline.ledger.proof.receipt import Receipt, parse_receipt
 from branchline.study.document import StudyDocument, parse_study
 from branchline.study.lifecycle import Standing, decide
+from branchline.train.bundle import OpenBundle, open_bundle
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,16 @@ class Case:
             raise Corrupt(f"Entry {position}, {said(act)}, is about no study and no journey")
 
     @cached_property
+    def opened(self) -> OpenBundle:
+        """The train, which must be the one requested.
+
+        Raises:
+            Corrupt: It is another one.
+            Refused: It is none.
+        """
+        return open_bundle(self.bundle, self.request.train)
+
+    @cached_property
     def about_study(self) -> tuple[Placed, ...]:
         """The acts about the study, in the ledger's order."""
         return tuple(p for p in self.placed if isinstance(p.act, acts.StudyAct))
@@ -168,6 +179,10 @@ class Case:
             for p in self.about_journey
             if isinstance(p.act, acts.JourneyCombined)
         )
+
+    def preparations(self) -> list[acts.JourneyPrepared]:
+        """Return every start of the aggregator; none on a sequential route."""
+        return [p.act for p in self.about_journey if isinstance(p.act, acts.JourneyPrepared)]
 
     def of_station(self, station: str) -> Iterator[tuple[int, acts.StopAct]]:
         """Yield a station's part of the journey with positions, in the ledger's order."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from branchline.foundation.digest import Digest
 from branchline.foundation.errors import Conflict, Corrupt, NotAllowed
 from branchline.journey import acts, machine
 from branchline.journey.machine import OUT, STOPS, Phase
@@ -17,16 +18,29 @@ from branchline.study.lifecycle import State
 
 
 def environment(case: Case) -> Detail:
-    """Report the environment of each contributor, and whether it can be built again."""
+    """Check where each contributor, and the aggregator, ran against what the train names."""
+    named = case.opened.environment
     found = {}
     for station, accepted in case.acceptances().items():
-        act = accepted[-1][1]
-        if not act.reproducible and not case.study.allow_not_reproducible:
-            raise NotAllowed(
-                f"The environment at {station!r} cannot be built again, as the study demands"
-            )
-        found[station] = {"environment": act.environment, "reproducible": act.reproducible}
+        for _, act in accepted:
+            _check_environment(case, f"Station {station!r}", act.environment, act.reproducible)
+            found[station] = {"environment": act.environment, "reproducible": act.reproducible}
+    for prepared in case.preparations():
+        if prepared.environment is not None or named.image is not None:
+            _check_environment(case, "The aggregator", prepared.environment, named.reproducible)
     return found
+
+
+def _check_environment(
+    case: Case, who: str, environment: Digest | None, reproducible: bool
+) -> None:
+    named = case.opened.environment
+    if named.image is not None and environment != named.image:
+        raise Corrupt(f"{who} ran in {environment or 'none told'}; the train names {named.image}")
+    if reproducible and not named.reproducible:
+        raise Corrupt(f"{who} claims an environment that can be built again; the train names none")
+    if not reproducible and not case.study.allow_not_reproducible:
+        raise NotAllowed(f"{who} ran in an environment that cannot be built again")
 
 
 def datasets(case: Case) -> Detail:

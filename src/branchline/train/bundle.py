@@ -23,6 +23,7 @@ from branchline.train.archive import (
     read_archive,
     write_archive,
 )
+from branchline.train.environment import TrainEnvironment, read_environment
 from branchline.train.errors import BundleCorrupt, BundleRefused
 from branchline.train.manifest import MANIFEST, Manifest, parse_manifest
 from branchline.train.paths import check_content, is_ignored
@@ -37,6 +38,7 @@ class Bundle:
     data: bytes
     digest: Digest
     manifest: Manifest
+    environment: TrainEnvironment
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class OpenBundle:
     manifest: Manifest
     files: Mapping[str, bytes]
     executable: frozenset[str]
+    environment: TrainEnvironment
 
 
 class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,7 +88,7 @@ def pack_files(files: Mapping[str, File]) -> Bundle:
     """Make the bundle of files given by their paths."""
     data = write_archive(files)
     opened = open_bundle(data)
-    return Bundle(data, opened.digest, opened.manifest)
+    return Bundle(data, opened.digest, opened.manifest, opened.environment)
 
 
 def open_bundle(data: bytes, expected: Digest | None = None) -> OpenBundle:
@@ -94,6 +97,7 @@ def open_bundle(data: bytes, expected: Digest | None = None) -> OpenBundle:
     Raises:
         BundleCorrupt: it is not the bundle named ``expected``.
         BundleRefused, FormRefused: it is none; the sentence names the file.
+        Corrupt: its lock was changed since it was written.
     """
     digest = digest_of(data)
     if expected is not None and digest != expected:
@@ -109,7 +113,8 @@ def open_bundle(data: bytes, expected: Digest | None = None) -> OpenBundle:
             raise BundleRefused(f"{MANIFEST} calls {path!r}, which is not in the bundle")
     contents = {path: file.data for path, file in files.items()}
     executable = frozenset(path for path, file in files.items() if file.executable)
-    return OpenBundle(digest, manifest, contents, executable)
+    environment = read_environment(manifest, contents)
+    return OpenBundle(digest, manifest, contents, executable, environment)
 
 
 def unpack(opened: OpenBundle, folder: Path) -> None:

@@ -12,6 +12,8 @@ from branchline.datasets.forms import complaint, entries, fill, only, read_toml
 from branchline.datasets.needs import NeededColumn, NeededTable
 from branchline.datasets.schema_toml import named
 from branchline.disclosure.rules import Kind, OutputRule
+from branchline.environment.lock.model import LOCK_NAME
+from branchline.foundation.digest import WireDigest
 from branchline.foundation.errors import Refused
 from branchline.foundation.ids import check_name
 from branchline.train.entry import Entry, parse_entry
@@ -39,10 +41,25 @@ Requirement = Annotated[
 ]
 
 
-class EnvironmentNeeds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Name the distributions a train imports; ``python`` are names on PyPI, or ``name==version``."""
+class EnvironmentNeeds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Say what a train runs in.
+
+    ``lock`` is the path of a lock in the train, which names an image that anybody can build
+    again. ``image`` names one by its digest alone: it was built from a Dockerfile, say, and cannot
+    be built again. With neither, the train runs in each machine's own Python environment.
+    ``python`` are the distributions it imports: names on PyPI, or ``name==version``.
+    """
 
     python: Annotated[tuple[Requirement, ...], msgspec.Meta(max_length=_MOST_NAMES)] = ()
+    lock: str | None = None
+    image: WireDigest | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse two words about one thing, and a lock of another name."""
+        if self.lock is not None and self.image is not None:
+            raise ValueError("lock and image are two words for one thing; give the lock")
+        if self.lock is not None and self.lock.rpartition("/")[2] != LOCK_NAME:
+            raise ValueError(f"lock is the path of a file {LOCK_NAME} of the train")
 
 
 class ResultRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
