@@ -58,11 +58,11 @@ def python_of_runtime(draft: Draft) -> None:
         fixed = runtime.version not in MAJORS
         if fixed or version != DEFAULT:
             draft.python_version = version
-    requires = look.pyproject.requires_python
-    if requires is not None:
+    if look.pyproject.requires_python is not None:
+        requires = specifiers(look.pyproject.requires_python)
         draft.apply("pyproject.toml")
-        draft.requires_python = requires
-        version = choose(version, fixed, specifiers(requires))
+        draft.requires_python = str(requires)
+        version = choose(version, fixed, requires)
     pyproject_note(draft)
     draft.base_python = draft.language_version = version
 

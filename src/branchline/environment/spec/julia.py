@@ -11,7 +11,7 @@ from branchline.environment.spec.toml_values import read_toml, table
 DEFAULT = "1.6"
 """The constraint where the file says none: any version 1 from 1.6 on."""
 
-_CONSTRAINT = re.compile(r"(?:\^|~|>=|≥|<=|≤|==|=|<|>)?\s*[0-9]+(?:\.[0-9]+){0,2}")
+_CONSTRAINT = re.compile(r"(?:[\^~]\s*|>=|≥|<=|≤|==|!=|=|<|>)?[0-9]+(?:\.[0-9]+){0,2}")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from branchline.environment.spec.pep508 import NoRequirement, read_requirement
-from branchline.environment.spec.pythons import specifiers
 from branchline.environment.spec.refusal import SpecRefused, shown
 from branchline.environment.spec.toml_values import read_toml, table
 
@@ -20,13 +19,13 @@ class PyProject:
 
     Args:
         is_package: Whether repo2docker installs the folder: it has [project] and [build-system].
-        requires_python: The specifiers; None where there are none.
+        requires_python: What stands there, unchecked: it does not always count. None if nothing.
         dependencies: What [project] depends on, in one spelling; direct URLs are not among them.
         dynamic: Whether a build would have to be run to know the dependencies, or a URL followed.
     """
 
     is_package: bool = False
-    requires_python: str | None = None
+    requires_python: object = None
     dependencies: tuple[str, ...] = ()
     dynamic: bool = False
 
@@ -40,9 +39,7 @@ def parse_pyproject(data: bytes) -> PyProject:
     value = read_toml(FILE, data)
     project = table(FILE, value, "project")
     is_package = "project" in value and "build-system" in value
-    requires = None
-    if "requires-python" in project:
-        requires = str(specifiers(project["requires-python"]))
+    requires = project.get("requires-python")
     dependencies, urls = _dependencies(project)
     dynamic = urls or "dependencies" in _texts(project, "dynamic")
     return PyProject(is_package, requires, dependencies, dynamic)

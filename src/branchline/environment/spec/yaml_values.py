@@ -122,7 +122,7 @@ class _Builder:
 
     def _begin(self, event: Any) -> None:
         sequence = isinstance(event, yaml.SequenceStartEvent)
-        if event.tag not in (None, "!", f"tag:yaml.org,2002:{'seq' if sequence else 'map'}"):
+        if event.tag is not None:
             raise self._tag(event)
         if len(self.open) >= MAX_DEPTH:
             raise self._refuse(event, f"is nested more than {MAX_DEPTH} deep", "too deep")
@@ -166,7 +166,7 @@ class _Builder:
 
     def _scalar(self, event: Any) -> Value:
         text: str = event.value
-        if event.tag not in (None, "!", "tag:yaml.org,2002:str"):
+        if event.tag is not None:
             raise self._tag(event)
         if event.implicit[0] and _is_special(text):
             return NotText(text)
