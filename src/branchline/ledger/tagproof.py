@@ -115,39 +115,51 @@ def parse_tag_proof(data: bytes) -> TagProof:
     )
 
 
-def check_tags(proof: TagProof, head: TagTreeHead, tags: Iterable[str]) -> dict[str, list[int]]:
-    """Return where in the ledger each tag stands, all of its entries and no others.
-
-    1. The leaves stand at their places under the head's root.
-    2. They are sorted, and are of entries that the tree covers.
-    3. For each tag the neighbours before and after are among them (or the tree ends there): the
-       tree has no other leaf with that tag.
+class ProvenTags:
+    """What a proof says once it was checked.
 
     Args:
         proof: The proof, from anybody.
         head: From an entry whose receipt and signer were checked.
-        tags: The tags to look up, as text.
-
-    Returns:
-        For each tag the positions of the entries that bear it, ascending; none if it is absent.
 
     Raises:
-        Corrupt: A step fails; the sentence says which.
+        Corrupt: The leaves do not stand at their places under the head's root, or are not sorted,
+            or are of entries that the tree does not cover.
     """
-    if _root(proof, head.size) != head.root:
-        raise Corrupt(f"A proof does not lead to the root of a tag tree of {head.size} tags")
-    _check_order(proof.leaves, head.covered)
-    sorted_tags = [leaf.tag for leaf in proof.leaves]
-    found: dict[str, list[int]] = {}
-    for tag in tags:
+
+    def __init__(self, proof: TagProof, head: TagTreeHead) -> None:
+        if _root(proof, head.size) != head.root:
+            raise Corrupt(f"A proof does not lead to the root of a tag tree of {head.size} tags")
+        _check_order(proof.leaves, head.covered)
+        self._leaves, self._size = proof.leaves, head.size
+        self._tags = [leaf.tag for leaf in proof.leaves]
+
+    def positions(self, tag: str) -> list[int]:
+        """Return where in the ledger the entries stand that bear a tag, ascending; maybe none.
+
+        The neighbours before and after them have to be proven too (or the tree ends there): so
+        there are no others.
+
+        Raises:
+            Corrupt: The proof leaves open where the tag stands.
+        """
         wanted = from_base64url(tag)
-        first, end = bisect_left(sorted_tags, wanted), bisect_right(sorted_tags, wanted)
-        before = proof.leaves[first - 1].place if first else -1
-        after = proof.leaves[end].place if end < len(proof.leaves) else head.size
+        first, end = bisect_left(self._tags, wanted), bisect_right(self._tags, wanted)
+        before = self._leaves[first - 1].place if first else -1
+        after = self._leaves[end].place if end < len(self._leaves) else self._size
         if after - before - 1 != end - first:
             raise Corrupt(f"A proof by a tag tree does not settle where the tag {tag} stands")
-        found[tag] = [leaf.position for leaf in proof.leaves[first:end]]
-    return found
+        return [leaf.position for leaf in self._leaves[first:end]]
+
+
+def check_tags(proof: TagProof, head: TagTreeHead, tags: Iterable[str]) -> dict[str, list[int]]:
+    """Return where in the ledger each tag stands: all of its entries and no others.
+
+    Raises:
+        Corrupt: As ``ProvenTags``.
+    """
+    proven = ProvenTags(proof, head)
+    return {tag: proven.positions(tag) for tag in tags}
 
 
 def statement_topic(origin: str) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -37,9 +38,14 @@ class TagTree:
 
     def __init__(self, records: bytes = b"", covered: int = 0) -> None:
         self.records, self.covered = _sorted(records), covered
-        self._rows = [_block_roots(self.records)]
-        while len(self._rows[-1]) > 1:
-            self._rows.append(_level_above(self._rows[-1]))
+
+    @cached_property
+    def _rows(self) -> list[list[bytes]]:
+        """The roots held, level by level; not made for whoever only looks tags up."""
+        rows = [_block_roots(self.records)]
+        while len(rows[-1]) > 1:
+            rows.append(_level_above(rows[-1]))
+        return rows
 
     @property
     def size(self) -> int:
