@@ -41,10 +41,12 @@ _PACKAGES = st.builds(
         lambda path: "/." not in path
     ),
     suite=st.sampled_from(["bookworm", "bookworm-security"]),
+    source=st.none() | _NAMES,
+    source_version=st.none() | _VERSIONS,
 )
 _RELEASES = st.builds(
     Release,
-    suite=_NAMES,
+    suite=st.sampled_from(["bookworm", "bookworm-security", "trixie-updates"]),
     date=_DATES,
     inrelease_sha256=_SHA,
     signed_by=st.lists(st.text("0123456789ABCDEF", min_size=40, max_size=40), max_size=3).map(
@@ -72,13 +74,14 @@ LOCKS = st.builds(
         debian=st.lists(_TEXTS, max_size=3).map(tuple),
         python=st.lists(_TEXTS, max_size=3).map(tuple),
         python_version=st.none() | _TEXTS,
+        runtime=st.booleans(),
         differences=st.lists(_TEXTS, max_size=3).map(tuple),
     ),
     debian=st.builds(
         DebianPart,
         suite=st.sampled_from(["bookworm", "trixie"]),
         architecture=st.just("amd64"),
-        releases=st.lists(_RELEASES, max_size=3, unique_by=lambda r: r.suite).map(tuple),
+        releases=st.lists(_RELEASES, max_size=3, unique_by=lambda r: r.inrelease_sha256).map(tuple),
         packages=st.lists(_PACKAGES, max_size=5, unique_by=lambda p: (p.name, p.architecture)).map(
             tuple
         ),
@@ -137,6 +140,7 @@ SMALL = Lock(
                 size=2759320,
                 path="pool/main/g/glibc/libc6_2.36-9+deb12u13_amd64.deb",
                 suite="bookworm",
+                source="glibc",
             ),
         ),
     ),

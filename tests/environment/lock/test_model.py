@@ -117,4 +117,4 @@ def test_a_newer_lock_is_not_called_broken() -> None:
         parse_lock(newer.encode())
 
 
-GOLDEN = "sha256:31e22683026b71bae48e24941bba4759c52c9c968a523ac16f917003ac2f9207"
+GOLDEN = "sha256:3282dac2f1867a4fa47ead0530cc492b074e27d5c709aad2b4e01f3e99626f4a"

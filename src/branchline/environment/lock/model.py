@@ -75,6 +75,7 @@ class SpecPart(_Struct, frozen=True, kw_only=True):
         debian: The Debian packages a person asked for, as ``name[:architecture][=version]``.
         python: The Python requirements a person asked for.
         python_version: The Python version a person asked for.
+        runtime: Whether what a train's own runner needs (numpy, pyarrow) was asked for, too.
         differences: Where the lock differs from what was asked for, on purpose.
     """
 
@@ -83,11 +84,14 @@ class SpecPart(_Struct, frozen=True, kw_only=True):
     debian: tuple[str, ...] = ()
     python: tuple[str, ...] = ()
     python_version: str | None = None
+    runtime: bool = True
     differences: tuple[str, ...] = ()
 
 
 class Release(_Struct, frozen=True, kw_only=True):
-    """A signed release file, the evidence for the packages of one suite.
+    """A signed release file, the evidence for packages of one suite.
+
+    A suite may have several: packages that were kept when a lock was renewed stay with theirs.
 
     Args:
         suite: The suite's name, such as ``bookworm-security``.
@@ -111,6 +115,8 @@ class DebianPackage(_Struct, frozen=True, kw_only=True):
         size: Bytes of the ``.deb``.
         path: The ``.deb`` below a mirror's root.
         suite: The suite of the release file that vouches for it.
+        source: The source package it was built from, where that has another name.
+        source_version: The source package's version, where that is another.
     """
 
     name: DebianName
@@ -122,6 +128,8 @@ class DebianPackage(_Struct, frozen=True, kw_only=True):
     size: Count
     path: PoolPath
     suite: Suite
+    source: DebianName | None = None
+    source_version: DebianVersion | None = None
 
 
 class DebianPart(_Struct, frozen=True, kw_only=True):
@@ -273,7 +281,7 @@ def _bound(lock: Digest, image: Digest) -> Digest:
 def _refuse_twice(lock: Lock) -> None:
     for what, names in (
         ("package", sorted((p.name, p.architecture) for p in lock.debian.packages)),
-        ("release", sorted((r.suite,) for r in lock.debian.releases)),
+        ("release", sorted((r.suite, r.inrelease_sha256) for r in lock.debian.releases)),
         ("wheel", sorted((w.name,) for w in (lock.python.wheels if lock.python else ()))),
     ):
         for name, other in pairwise(names):
@@ -294,7 +302,7 @@ def _tables(lock: Lock, digest: Digest | None) -> Iterator[str]:
     yield table("[spec]", _plain(lock.spec))
     debian = lock.debian
     yield table("[debian]", {"suite": debian.suite, "architecture": debian.architecture})
-    for release in sorted(debian.releases, key=lambda r: r.suite):
+    for release in sorted(debian.releases, key=_order):
         yield table("[[debian.release]]", _plain(release) | {"date": _date(release.date)})
     for package in sorted(debian.packages, key=lambda p: (p.name, p.architecture)):
         yield table("[[debian.package]]", _plain(package))
@@ -302,6 +310,10 @@ def _tables(lock: Lock, digest: Digest | None) -> Iterator[str]:
         yield table("[python]", _plain(lock.python))
         for wheel in sorted(lock.python.wheels, key=lambda w: w.name):
             yield table("[[python.wheel]]", _plain(wheel))
+
+
+def _order(release: Release) -> tuple[str, datetime, str]:
+    return release.suite, release.date, release.inrelease_sha256
 
 
 def _plain(struct: _Struct) -> dict[str, Any]:
