@@ -24,9 +24,10 @@ def noise(size):
 
 def combine(updates, state, parameters):
     total = sum(update["n"] for update in updates)
-    model = np.zeros(parameters["size"], np.float32)
-    for update in updates:
-        model += update["model"] * np.float32(update["n"] / total)
+    shares = [np.float32(update["n"] / total) for update in updates]
+    model = updates[0]["model"] * shares[0]
+    for update, share in zip(updates[1:], shares[1:]):
+        model += update["model"] * share
     done = 1 if state is None else state["done"] + 1
     if done == parameters["rounds"]:
         return None, {"model": model}

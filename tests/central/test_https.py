@@ -1,15 +1,11 @@
 """HTTPS with given certificates; plain HTTP on loopback only."""
 
 import datetime
-import ipaddress
 import ssl
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from tests.certificates import make_certificate
 
 from branchline.central.founding import initialise, invite
 from branchline.central.service import CentralSettings, running
@@ -24,41 +20,9 @@ from branchline.station.settings import StationHome
 ORIGIN = "central.test/branchline"
 
 
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    """Make a certificate for 127.0.0.1 that signs itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "central.test")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate, private = folder / "cert.pem", folder / "key.pem"
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return certificate, private
-
-
 async def test_a_station_enrols_over_https_that_it_was_told_to_trust(tmp_path: Path) -> None:
     """With the certificate named, the whole of enrolment goes over TLS."""
-    certificate, private = _certificate(tmp_path)
+    certificate, private = make_certificate(tmp_path)
     folder = tmp_path / "central"
     initialise(folder, ORIGIN)
     settings = CentralSettings(folder, port=0, tls_cert=str(certificate), tls_key=str(private))
@@ -75,7 +39,7 @@ async def test_a_station_enrols_over_https_that_it_was_told_to_trust(tmp_path: P
 
 async def test_a_certificate_nobody_vouches_for_is_not_believed(tmp_path: Path) -> None:
     """Without the certificate named, the system's trust decides, and says no."""
-    certificate, private = _certificate(tmp_path)
+    certificate, private = make_certificate(tmp_path)
     folder = tmp_path / "central"
     initialise(folder, ORIGIN)
     settings = CentralSettings(folder, port=0, tls_cert=str(certificate), tls_key=str(private))
@@ -101,7 +65,7 @@ async def test_plain_http_is_refused_away_from_loopback(tmp_path: Path) -> None:
 
 async def test_half_a_certificate_is_refused(tmp_path: Path) -> None:
     """A certificate without its key, or a file that is none, gives one sentence."""
-    certificate, _ = _certificate(tmp_path)
+    certificate, _ = make_certificate(tmp_path)
     folder = tmp_path / "central"
     initialise(folder, ORIGIN)
     with pytest.raises(Refused, match="both"):
@@ -128,7 +92,7 @@ def test_the_tls_context_is_a_servers(tmp_path: Path) -> None:
     """What is made of a certificate serves, and speaks nothing older than TLS 1.2."""
     from branchline.foundation.http.server import tls_context
 
-    certificate, private = _certificate(tmp_path)
+    certificate, private = make_certificate(tmp_path)
     context = tls_context(str(certificate), str(private))
     assert context is not None
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,23 +11,19 @@ from aiohttp import web
 from branchline.central.course import Course
 from branchline.central.desk import Desk
 from branchline.central.inbox import Inbox
+from branchline.central.parcels import IncomingParcels
 from branchline.central.registry import Registry
 from branchline.central.rights import CENTRAL
 from branchline.central.store import Store
 from branchline.foundation.clock import Clock, rfc3339
-from branchline.foundation.digest import Digest, parse_digest
-from branchline.foundation.durable import make_folder
-from branchline.foundation.errors import Corrupt, NotAllowed, NotFound, Refused, Unavailable
+from branchline.foundation.digest import parse_digest
+from branchline.foundation.errors import NotFound, Refused
 from branchline.foundation.http.api import Call, Caller, Route, openapi
 from branchline.foundation.http.server import READ_BUFFER
-from branchline.foundation.http.signing import content_digest_field
 from branchline.journey import acts, messages
 from branchline.journey.machine import Journey
 from branchline.ledger.log import Log
 
-PARCEL_LIMIT = 1 << 30
-"""The most bytes of one parcel."""
-_GROUP = 4 << 20
 BUNDLE_LIMIT = 16 << 20
 """The most bytes of a request that carries a bundle as base64."""
 
@@ -64,7 +57,7 @@ class Api:
     ) -> None:
         self._desk, self._registry, self._store, self._ledger = desk, registry, store, ledger
         self._inbox, self._watchers, self._hello, self._clock = inbox, watchers, hello, clock
-        self._incoming = make_folder(folder / "incoming")
+        self._incoming = IncomingParcels(folder / "incoming", store.blobs)
         self._tiles = folder / "ledger"
 
     def routes(self) -> Sequence[Route]:
@@ -169,33 +162,8 @@ class Api:
     async def put_parcel(self, call: Call) -> None:
         """Take a sealed parcel in, streaming it to disk; durable before it is acknowledged."""
         digest = parse_digest(call.path("digest"))
-        size = await self._receive(call.request, digest)
+        size = await self._incoming.receive(call.request, digest)
         await self._desk.brought(digest, call.by.name, size)
-
-    async def _receive(self, request: web.Request, digest: Digest) -> int:
-        if (request.content_length or 0) > PARCEL_LIMIT:
-            raise Refused(f"A parcel has at most {PARCEL_LIMIT} bytes")
-        temporary = self._incoming / f"{os.urandom(8).hex()}.part"
-        state, size = hashlib.sha256(), 0
-        try:
-            with temporary.open("wb", buffering=0) as file:
-                async for group in _groups(request):
-                    size += sum(map(len, group))
-                    if size > PARCEL_LIMIT:
-                        raise Refused(f"A parcel has at most {PARCEL_LIMIT} bytes")
-                    await asyncio.to_thread(_take, file.fileno(), state, group)
-            if f"sha256:{state.hexdigest()}" != digest:
-                raise Corrupt(f"The bytes that came do not have the digest {digest}")
-            if request.headers.get("Content-Digest") != content_digest_field(state.digest()):
-                raise NotAllowed("The parcel does not match its signed Content-Digest")
-            await asyncio.to_thread(self._store.blobs.adopt, digest, temporary)
-        except OSError as error:
-            raise Unavailable(
-                f"The parcel cannot be written: {error.strerror}", advice="Try again later"
-            ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
-        return size
 
     async def parcel(self, call: Call) -> web.StreamResponse:
         """Return a sealed parcel to whom it is for; only its recipients can open it, too."""
@@ -262,25 +230,3 @@ class Api:
 
 def _kind(kind: str) -> messages.PartyKind:
     return "central" if kind == CENTRAL else "station" if kind == "station" else "person"
-
-
-async def _groups(request: web.Request) -> AsyncIterator[list[bytes]]:
-    """Read the body in groups of some mebibytes: few hops to a thread, no copies."""
-    group: list[bytes] = []
-    size = 0
-    async for piece in request.content.iter_any():
-        group.append(piece)
-        size += len(piece)
-        if size >= _GROUP:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
-
-
-def _take(descriptor: int, state: hashlib._Hash, group: list[bytes]) -> None:
-    for piece in group:
-        state.update(piece)
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(descriptor, view) :]

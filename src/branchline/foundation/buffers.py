@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterable
+from typing import Protocol
 
 LARGE = 4 << 20
 """From this many bytes on, a buffer comes straight from the kernel."""
+
+
+class Pieces(Protocol):
+    """Bytes that are there only piece by piece."""
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        ...
+
+    def pieces(self) -> Iterable[memoryview]:
+        """Return them in order; a piece may be valid until the next is asked for."""
+        ...
 
 
 def fresh(size: int) -> memoryview:
@@ -20,3 +35,12 @@ def fresh(size: int) -> memoryview:
     region = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     region.madvise(mmap.MADV_HUGEPAGE)
     return memoryview(region)
+
+
+def gather(parts: Pieces) -> memoryview:
+    """Return pieces as one whole, read-only."""
+    whole, at = fresh(parts.size), 0
+    for piece in parts.pieces():
+        whole[at : at + len(piece)] = piece
+        at += len(piece)
+    return whole.toreadonly()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import TracebackType
 
 from branchline.foundation.digest import Bytes
+
+_EARLY = 16 << 20
 
 
 def make_folder(path: Path, mode: int = 0o700) -> Path:
@@ -64,6 +68,55 @@ def sync_file(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+class EarlySync:
+    """Force a large file to disk in the background while it is being written.
+
+    Little is left to wait for when it is whole. It promises nothing: `sync_file` comes after it.
+    Use it as a context while the file is open; an error of the disk is raised, for the system
+    reports each only once.
+
+    Args:
+        descriptor: The file, open for writing.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._written = 0
+        self._pool: ThreadPoolExecutor | None = None
+        self._pending: Future[None] | None = None
+
+    def wrote(self, size: int) -> None:
+        """Count bytes that were just written."""
+        self._written += size
+        if self._written < _EARLY or (self._pending is not None and not self._pending.done()):
+            return
+        if self._pending is not None:
+            self._pending.result()
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, "early-sync")
+        self._written = 0
+        self._pending = self._pool.submit(os.fdatasync, self._descriptor)
+
+    def finish(self) -> None:
+        """Wait for what is under way; blocks."""
+        if self._pool is not None and self._pending is not None:
+            self._pool.shutdown()
+            self._pending.result()
+
+    def __enter__(self) -> EarlySync:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # The descriptor is closed next: no thread may still use it.
+        if self._pool is not None:
+            self._pool.shutdown()
 
 
 def sync_folder(path: Path) -> None:

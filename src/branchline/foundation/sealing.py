@@ -12,7 +12,9 @@ import hashlib
 import hmac
 import mmap
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +22,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from branchline.foundation.buffers import fresh
-from branchline.foundation.digest import Bytes, Digest, digest_from
+from branchline.foundation.buffers import gather
+from branchline.foundation.digest import Bytes, Digest, digest_from, digest_of
+from branchline.foundation.durable import EarlySync
 from branchline.foundation.errors import Corrupt, Refused
 from branchline.foundation.keys import seal_public
 
@@ -29,6 +32,11 @@ VERSION = b"age-encryption.org/v1\n"
 CHUNK = 1 << 16
 TAG = 16
 
+_GROUP = 4
+"""Chunks that are hashed and handed on together: few calls, and all still in a core's cache."""
+
+_ASIDE = 4 << 20
+"""From this many bytes on, what is inside is hashed on another core."""
 _WRAP_INFO = b"age-encryption.org/v1/X25519"
 _MAX_RECIPIENTS = 64
 
@@ -58,8 +66,7 @@ def seal(data: Bytes, recipients: Sequence[str]) -> Bytes:
 def seal_named(data: Bytes, recipients: Sequence[str]) -> Sealed:
     """Seal bytes so that exactly the named recipients can open them, and name both.
 
-    Everything is done in one pass, chunk by chunk, while a chunk is still in the processor's
-    cache.
+    Each chunk is sealed and hashed while it is still in the processor's cache.
 
     Args:
         data: What to seal; any length.
@@ -70,17 +77,16 @@ def seal_named(data: Bytes, recipients: Sequence[str]) -> Sealed:
         Corrupt: A recipient is malformed.
     """
     sealing = _Sealing(data, recipients)
-    whole, at = fresh(sealing.size), 0
-    for piece in sealing.pieces():
-        whole[at : at + len(piece)] = piece
-        at += len(piece)
-    return Sealed(whole.toreadonly(), *sealing.names)
+    with sealing.named() as names:
+        whole = gather(sealing)
+        return Sealed(whole, *names())
 
 
 def seal_into(file: Path, data: Bytes, recipients: Sequence[str]) -> Sealed:
     """Seal bytes into a new file; what is returned is a view of it. Not forced to disk.
 
     A large payload is written as it is sealed, so that it is in memory once, as the file's pages.
+    On its way to disk it is all the same, for whoever forces it next.
 
     Raises:
         Refused, Corrupt: As ``seal_named``.
@@ -89,17 +95,21 @@ def seal_into(file: Path, data: Bytes, recipients: Sequence[str]) -> Sealed:
     sealing = _Sealing(data, recipients)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        for piece in sealing.pieces():
-            view = piece
-            while view:
-                view = view[os.write(descriptor, view) :]
+        with EarlySync(descriptor) as early, sealing.named() as named:
+            for piece in sealing.pieces():
+                view = piece
+                while view:
+                    view = view[os.write(descriptor, view) :]
+                early.wrote(len(piece))
+            early.finish()
+            names = named()
         mapped = memoryview(mmap.mmap(descriptor, sealing.size, access=mmap.ACCESS_READ))
     except BaseException:
         file.unlink(missing_ok=True)
         raise
     finally:
         os.close(descriptor)
-    return Sealed(mapped, *sealing.names, file)
+    return Sealed(mapped, *names, file)
 
 
 class _Sealing:
@@ -117,27 +127,38 @@ class _Sealing:
         self._head = header + b" " + _b64(_mac(file_key, header)) + b"\n" + nonce
         self._key = _hkdf(file_key, nonce, b"payload")
         self._data = memoryview(data)
-        self._outside, self._inside = hashlib.sha256(self._head), hashlib.sha256()
+        self._outside = hashlib.sha256(self._head)
         self._last = _last(len(self._data), CHUNK)
         self.size = len(self._head) + len(self._data) + TAG * (self._last + 1)
 
     def pieces(self) -> Iterator[memoryview]:
         """Yield the sealed bytes in order; each piece is valid until the next is asked for."""
         yield memoryview(self._head)
-        cipher, last = ChaCha20Poly1305(self._key), self._last
-        buffer = memoryview(bytearray(CHUNK + TAG))
-        for i in range(last + 1):
-            piece = self._data[i * CHUNK : (i + 1) * CHUNK]
-            sealed = buffer[: len(piece) + TAG]
-            cipher.encrypt_into(_nonce(i, last), piece, None, sealed)
-            self._inside.update(piece)
+        cipher, last, size = ChaCha20Poly1305(self._key), self._last, CHUNK + TAG
+        buffer = memoryview(bytearray(_GROUP * size))
+        for first in range(0, last + 1, _GROUP):
+            group = self._data[first * CHUNK : (first + _GROUP) * CHUNK]
+            count = min(_GROUP, last + 1 - first)
+            sealed = buffer[: len(group) + TAG * count]
+            for i in range(count):
+                piece = group[i * CHUNK : (i + 1) * CHUNK]
+                place = sealed[i * size : i * size + len(piece) + TAG]
+                cipher.encrypt_into(_nonce(first + i, last), piece, None, place)
             self._outside.update(sealed)
             yield sealed
 
-    @property
-    def names(self) -> tuple[Digest, Digest]:
-        """Digests of the sealed bytes and of what is inside, once all pieces were taken."""
-        return digest_from(self._outside.digest()), digest_from(self._inside.digest())
+    @contextmanager
+    def named(self) -> Iterator[Callable[[], tuple[Digest, Digest]]]:
+        """Give the digests of the sealed bytes and of what is inside, once all pieces were taken.
+
+        What is inside is hashed meanwhile, beside the sealing, if it is worth a thread.
+        """
+        if len(self._data) < _ASIDE:
+            yield lambda: (digest_from(self._outside.digest()), digest_of(self._data))
+            return
+        with ThreadPoolExecutor(1, "sealing") as pool:
+            inside = pool.submit(digest_of, self._data)
+            yield lambda: (digest_from(self._outside.digest()), inside.result())
 
 
 class Opening:
@@ -171,21 +192,30 @@ class Opening:
             Corrupt: The parcel was changed, or is not the one expected; what came before is not
                 to be used either.
         """
-        cipher, size = ChaCha20Poly1305(self._key), CHUNK + TAG
+        cipher, last, size = ChaCha20Poly1305(self._key), self._last, CHUNK + TAG
         outside = hashlib.sha256(self._head)
-        buffer = memoryview(bytearray(CHUNK))
-        for i in range(self._last + 1):
-            piece = self._body[i * size : (i + 1) * size]
-            opened = buffer[: len(piece) - TAG]
-            try:
-                cipher.decrypt_into(_nonce(i, self._last), piece, None, opened)
-            except InvalidTag as error:
-                raise Corrupt(f"A sealed parcel was changed or cut in its chunk {i}") from error
+        buffer = memoryview(bytearray(_GROUP * CHUNK))
+        for first in range(0, last + 1, _GROUP):
+            group = self._body[first * size : (first + _GROUP) * size]
+            count = min(_GROUP, last + 1 - first)
+            opened = buffer[: len(group) - TAG * count]
+            for i in range(count):
+                piece = group[i * size : (i + 1) * size]
+                place = opened[i * CHUNK : i * CHUNK + len(piece) - TAG]
+                self._open(cipher, first + i, piece, place)
             if self._expected is not None:
-                outside.update(piece)
+                outside.update(group)
             yield opened
         if self._expected not in (None, digest_from(outside.digest())):
             raise Corrupt("A sealed parcel is not the one that was announced")
+
+    def _open(
+        self, cipher: ChaCha20Poly1305, index: int, piece: memoryview, place: memoryview
+    ) -> None:
+        try:
+            cipher.decrypt_into(_nonce(index, self._last), piece, None, place)
+        except InvalidTag as error:
+            raise Corrupt(f"A sealed parcel was changed or cut in its chunk {index}") from error
 
 
 def unseal(data: Bytes, private: X25519PrivateKey, expected: Digest | None = None) -> Bytes:
@@ -199,12 +229,7 @@ def unseal(data: Bytes, private: X25519PrivateKey, expected: Digest | None = Non
     Raises:
         Corrupt: Not an age file, not sealed to this key, or changed since it was sealed.
     """
-    opening = Opening(data, private, expected)
-    whole, at = fresh(opening.size), 0
-    for piece in opening.pieces():
-        whole[at : at + len(piece)] = piece
-        at += len(piece)
-    return whole.toreadonly()
+    return gather(Opening(data, private, expected))
 
 
 def _open_header(

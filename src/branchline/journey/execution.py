@@ -21,7 +21,7 @@ from branchline.disclosure.findings import Findings
 from branchline.disclosure.policy import Decision, ReleasePolicy, decide
 from branchline.disclosure.rows import RowIndex
 from branchline.disclosure.rules import Thresholds
-from branchline.foundation.buffers import fresh
+from branchline.foundation.buffers import Pieces, gather
 from branchline.foundation.canonical import digest_of_json
 from branchline.foundation.digest import Bytes, Digest
 from branchline.sandbox.engine import (
@@ -30,7 +30,6 @@ from branchline.sandbox.engine import (
     Failed,
     FailureReason,
     JobSpec,
-    Pieces,
     RoundRequest,
     Session,
 )
@@ -137,10 +136,8 @@ class TrainRun:
         if not findings.payload:
             return Checked(b"", findings, decision, logs)
         # Encoded anew: bits that are no values (padding, bits under nulls) do not leave.
-        encoded = prepare_payload(findings.payload)
-        leaving = fresh(encoded.size)
-        encoded.write_to(leaving)
-        return Checked(leaving.toreadonly(), findings, decision, logs)
+        leaving = gather(prepare_payload(findings.payload))
+        return Checked(leaving, findings, decision, logs)
 
     def account(self, values: int) -> None:
         """Add released numbers to the journey's account, which bounds all its rounds together."""

@@ -7,11 +7,12 @@ stop. Every engine passes the same contract suite (`tests/sandbox/test_contract.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from branchline.foundation.buffers import Pieces
 from branchline.foundation.digest import Bytes
 from branchline.foundation.errors import Refused, Unavailable
 from branchline.sandbox.limits import Limits, RunRecord
@@ -106,19 +107,6 @@ class JobSpec:
     entry: Mapping[str, Any]
     limits: Limits = Limits()
     purpose: Purpose = "station"
-
-
-class Pieces(Protocol):
-    """A payload that is made while it is written, such as a parcel being opened."""
-
-    @property
-    def size(self) -> int:
-        """Return how many bytes all pieces have together."""
-        ...
-
-    def pieces(self) -> Iterator[memoryview]:
-        """Yield the bytes in order; an error while they are made is the round's error."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from branchline.foundation.buffers import Pieces
 from branchline.foundation.digest import Bytes
 from branchline.sandbox.cgroups import Counters, Group
 from branchline.sandbox.channel import Channel
@@ -18,7 +19,6 @@ from branchline.sandbox.engine import (
     Failed,
     FailureReason,
     JobSpec,
-    Pieces,
     RoundOutcome,
     RoundRequest,
 )

@@ -47,7 +47,6 @@ class Outbox:
     def __init__(self, client: ApiClient, store: StationStore, folder: Path) -> None:
         self._client, self._store = client, store
         self._folder = make_folder(folder)
-        self._large: dict[Digest, Bytes] = {}
         self._catching_up: asyncio.Task[None] | None = None
 
     async def seal(self, payload: Bytes, recipients: Sequence[str]) -> Sealed:
@@ -63,7 +62,6 @@ class Outbox:
         """Keep a large parcel that lies in a file until its act is acknowledged."""
         assert parcel.file is not None, "large parcels are sealed into files"
         os.replace(parcel.file, self._path(parcel.digest))
-        self._large[parcel.digest] = parcel.data
 
     def forget_lost(self) -> None:
         """Forget waiting acts whose large parcel did not survive a crash: they are done again."""
@@ -112,13 +110,12 @@ class Outbox:
         if queued.parcel is not None and queued.data is not None:
             parcels[queued.parcel] = queued.data
         elif queued.parcel is not None:
-            data = self._bytes(queued.parcel)
-            await self._client.put_bytes(f"/v1/parcels/{queued.parcel}", data, queued.parcel)
+            path, file = f"/v1/parcels/{queued.parcel}", self._path(queued.parcel)
+            await self._client.put_file(path, file, queued.parcel)
         await self._record(queued, parcels)
         if queued.parcel is not None and queued.data is None:
             # The note comes first: a parcel that is gone while its act still waits counts as lost.
             self._store.write_settled()
-            self._large.pop(queued.parcel, None)
             self._path(queued.parcel).unlink(missing_ok=True)
 
     async def _record(self, queued: Queued, parcels: dict[Digest, bytes]) -> None:
@@ -166,10 +163,6 @@ class Outbox:
 
     def _sign(self, act: acts.Act, tags: tuple[str, ...]) -> Entry:
         return acts.sign_act(act, self._client.identity, tags)
-
-    def _bytes(self, digest: Digest) -> Bytes:
-        data = self._large.get(digest)
-        return self._path(digest).read_bytes() if data is None else data
 
     def _whole(self, digest: Digest) -> bool:
         path = self._path(digest)

@@ -32,6 +32,7 @@ from branchline.foundation.errors import (
     Unavailable,
 )
 from branchline.foundation.http.events import read_events
+from branchline.foundation.http.large import FileBody, take_over
 from branchline.foundation.http.server import READ_BUFFER
 from branchline.foundation.http.signing import (
     RequestSigner,
@@ -57,7 +58,7 @@ _Reader = Callable[[aiohttp.ClientResponse], Awaitable[T]]
 class _Request:
     method: str
     path: str
-    data: Bytes | None = None
+    data: Bytes | Path | None = None
     kind: str = ""
     key: str | None = None
     digest: str | None = None
@@ -156,6 +157,18 @@ class ApiClient:
         known = None if digest is None else content_digest_field(sha256_of(digest))
         kind = "application/octet-stream"
         return await self._exchange(_Request("PUT", path, data, kind, digest=known), _read)
+
+    async def put_file(self, path: str, file: Path, digest: Digest) -> None:
+        """Send a file's octets.
+
+        Args:
+            path: Where to.
+            file: The file.
+            digest: Its digest.
+        """
+        known = content_digest_field(sha256_of(digest))
+        kind = "application/octet-stream"
+        await self._exchange(_Request("PUT", path, file, kind, digest=known), _read)
 
     async def save(self, path: str, file: Path, limit: int) -> int:
         """Fetch octets into a file, piece by piece, and return how many there were.
@@ -256,6 +269,7 @@ class ApiClient:
         if data is not None:
             digest = request.digest
             if digest is None:
+                assert not isinstance(data, Path), "a file's digest is known"
                 digest = (
                     content_digest(data)
                     if len(data) <= PIECE
@@ -268,8 +282,8 @@ class ApiClient:
         return await self._session.request(
             request.method,
             url,
-            headers=headers | ({"content-length": str(len(data))} if data is not None else {}),
-            data=None if data is None else _pieces(data),
+            headers=headers | ({"content-length": str(_size(data))} if data is not None else {}),
+            data=None if data is None else _body(data),
             timeout=limits,
             ssl=self._tls if self._tls is not None else True,
             allow_redirects=False,
@@ -350,14 +364,11 @@ async def _read(response: aiohttp.ClientResponse) -> Bytes:
     length = response.content_length
     if length is None or length <= PIECE or response.status >= 400:
         return await response.read()
-    whole, at = fresh(length), 0
-    async for piece in response.content.iter_any():
-        if at + len(piece) > length:
-            raise aiohttp.ClientPayloadError("more octets came than were announced")
-        whole[at : at + len(piece)] = piece
-        at += len(piece)
-    if at != length:
-        raise aiohttp.ClientPayloadError("fewer octets came than were announced")
+    whole, body = fresh(length), take_over(response)
+    try:
+        await body.fill(whole)
+    finally:
+        body.close()
     return whole.toreadonly()
 
 
@@ -402,5 +413,11 @@ async def _iterate(data: memoryview) -> AsyncIterator[bytes]:
         yield bytes(data[start : start + PIECE])
 
 
-def _pieces(data: Bytes) -> AsyncIterator[bytes] | bytes:
+def _body(data: Bytes | Path) -> FileBody | AsyncIterator[bytes] | bytes:
+    if isinstance(data, Path):
+        return FileBody(data, _size(data))
     return bytes(data) if len(data) <= PIECE else _iterate(memoryview(data))
+
+
+def _size(data: Bytes | Path) -> int:
+    return data.stat().st_size if isinstance(data, Path) else len(data)

@@ -18,6 +18,7 @@ from branchline.foundation.canonical import parse_json
 from branchline.foundation.clock import Clock
 from branchline.foundation.errors import BranchlineError, NotAllowed, NotFound, Refused
 from branchline.foundation.http.api import Call, Caller, Route
+from branchline.foundation.http.large import TAKEN_OVER
 from branchline.foundation.http.signing import (
     WINDOW,
     Signed,
@@ -110,12 +111,15 @@ class ApiServer:
             key_id = ""
             try:
                 key_id, call = await self._admit(route, request)
-                return _respond(await route.handler(call))
+                response = _respond(await route.handler(call))
             except BranchlineError as error:
                 # 5xx is our own temporary trouble, not a refusal worth recording.
                 if not isinstance(error, NotFound) and status_of(error) < 500:
                     self._refused(route.path, key_id, error.refused)
-                return self._problem(error)
+                response = self._problem(error)
+            if TAKEN_OVER in request:
+                response.force_close()
+            return response
 
         return endpoint
 

@@ -25,7 +25,7 @@ from .kinds import (
 class Encoded:
     """Hold a payload ready to be written, so that a caller can place the bytes itself.
 
-    `size` is the exact number of bytes `write_to` writes.
+    `size` is the exact number of bytes there are.
     """
 
     def __init__(self, batch: pa.RecordBatch) -> None:
@@ -34,20 +34,39 @@ class Encoded:
         self._write(measure)
         self.size: int = measure.size()
 
-    def write_to(self, target: Any) -> None:
-        """Write the stream into `target`, a writable buffer of exactly `size` bytes."""
-        self._write(pa.FixedSizeBufferWriter(pa.py_buffer(target)))
+    def pieces(self) -> list[memoryview]:
+        """Return the stream's bytes in order; large arrays are not copied."""
+        gathered = _Pieces()
+        self._write(pa.PythonFile(gathered, mode="w"))
+        return gathered.pieces
 
     def to_bytes(self) -> bytes:
         """Return the stream as bytes."""
-        buffer = pa.allocate_buffer(self.size)
-        self._write(pa.FixedSizeBufferWriter(buffer))
-        data: bytes = buffer.to_pybytes()
-        return data
+        return b"".join(self.pieces())
 
     def _write(self, sink: Any) -> None:
         with pa.ipc.new_stream(sink, self._batch.schema) as writer:
             writer.write_batch(self._batch)
+
+
+class _Pieces:
+    """A file to pyarrow that keeps what is written to it, piece by piece."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.pieces: list[memoryview] = []
+
+    def write(self, data: Any) -> int:
+        piece = memoryview(data).cast("B")
+        self.pieces.append(piece)
+        return len(piece)
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
 
 
 def prepare_payload(payload: Mapping[str, Any]) -> Encoded:

@@ -12,7 +12,7 @@ import mmap
 import os
 import stat
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 INLINE_LIMIT = 64 << 10
@@ -29,13 +29,13 @@ class TooLarge(FrameError):
     """A frame whose parts are larger than allowed."""
 
 
-class Writable(Protocol):
-    """A part that writes itself, like `values.Encoded`."""
+class Pieces(Protocol):
+    """A part that is there only piece by piece, like `values.Encoded`."""
 
     size: int
 
-    def write_to(self, target: memoryview) -> None:
-        """Write exactly `size` bytes into `target`."""
+    def pieces(self) -> Iterable[memoryview]:
+        """Return the part's bytes in order; a piece may be valid until the next is asked for."""
 
 
 class Outgoing(NamedTuple):
@@ -53,7 +53,7 @@ class Incoming(NamedTuple):
 
 
 def pack(header: Mapping[str, Any], parts: Sequence[tuple[str, Any]]) -> Outgoing:
-    """Make a frame from parts that are bytes-like or `Writable`."""
+    """Make a frame from parts that are bytes-like or `Pieces`."""
     sizes = [(name, size_of(part)) for name, part in parts]
     total = sum(_padded(size) for _, size in sizes)
     inline = total <= INLINE_LIMIT
@@ -127,11 +127,7 @@ def _sealed(total: int, parts: Sequence[tuple[str, Any]]) -> int:
     descriptor = os.memfd_create("payload", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         os.ftruncate(descriptor, total)
-        if all(not hasattr(part, "write_to") for _, part in parts):
-            _write_all(descriptor, parts)
-        else:
-            with mmap.mmap(descriptor, total) as memory, memoryview(memory) as view:
-                _fill(view, parts)
+        _write_all(descriptor, parts)
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
     except BaseException:
         os.close(descriptor)
@@ -163,19 +159,15 @@ def _mapped(descriptor: int, total: int) -> memoryview:
 def _fill(target: memoryview, parts: Sequence[tuple[str, Any]]) -> None:
     start = 0
     for _, part in parts:
-        size = size_of(part)
-        with target[start : start + size] as place:
-            if hasattr(part, "write_to"):
-                part.write_to(place)
-            elif hasattr(part, "pieces"):
-                _gather(place, part)
-            else:
-                place[:] = memoryview(part).cast("B")
-        start += _padded(size)
+        at = start
+        for piece in _pieces_of(part):
+            target[at : at + len(piece)] = piece
+            at += len(piece)
+        start += _padded(size_of(part))
 
 
 def _write_all(descriptor: int, parts: Sequence[tuple[str, Any]]) -> None:
-    """Write without mapping: `pwrite` leaves other threads of the station running meanwhile.
+    """Write without mapping: a new page costs less, and other threads run meanwhile.
 
     Several large parts, such as parcels being opened, are written at the same time.
     """
@@ -194,18 +186,15 @@ def _write_all(descriptor: int, parts: Sequence[tuple[str, Any]]) -> None:
 
 
 def _write_part(descriptor: int, part: Any, at: int) -> None:
-    for piece in part.pieces() if hasattr(part, "pieces") else (memoryview(part).cast("B"),):
+    for piece in _pieces_of(part):
         done = 0
         while done < len(piece):
             done += os.pwrite(descriptor, piece[done:], at + done)
         at += len(piece)
 
 
-def _gather(place: memoryview, part: Any) -> None:
-    at = 0
-    for piece in part.pieces():
-        place[at : at + len(piece)] = piece
-        at += len(piece)
+def _pieces_of(part: Any) -> Iterable[memoryview]:
+    return part.pieces() if hasattr(part, "pieces") else (memoryview(part).cast("B"),)
 
 
 def _padded(size: int) -> int:
