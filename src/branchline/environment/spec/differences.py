@@ -229,10 +229,11 @@ DIFFERENCES = (
     Difference(
         "pyproject-form",
         _R,
-        "`pyproject.toml`: a [project] that is no table, or dependencies that are no requirements",
+        "`pyproject.toml`: a [project] that is no table, dependencies that are no requirements, or no "
+        "TOML beside a `setup.py`",
         "does not look; the build fails",
         "refuses the file",
-        ("malformed pyproject.toml", "not a requirement"),
+        ("malformed pyproject.toml", "not a requirement", "not TOML"),
     ),
     Difference(
         "julia-unmet",

@@ -15,6 +15,7 @@ from branchline.environment.spec.toml_values import read_toml, table
 MAX_PACKAGES = 5000
 """The most packages one file may name."""
 
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+)*")
 _HASH = re.compile(r"(md5|sha1|sha224|sha256|sha384|sha512):[0-9a-f]{32,128}")
 _PLACES = ("git", "hg", "svn", "bzr", "path", "file", "editable", "ref", "subdirectory")
@@ -154,8 +155,11 @@ def _requirement(file: str, name: str, about: dict[str, Any]) -> str:
     texts = [version, *markers, *(extras if isinstance(extras, list) else [None])]
     if not all(isinstance(text, str) for text in texts):
         raise _malformed(file, f"does not say in texts what it wants of {shown(name)}")
-    text = name + (f"[{','.join(extras)}]" if extras else "")
-    text += "" if version.strip() in ("*", "") else version
+    bare = "" if version.strip() in ("*", "") else version.strip()
+    # Joined without a look, "six" and "one" would be another package's name.
+    if not _NAME.fullmatch(name) or (bare and bare[0] not in "<>=!~"):
+        raise _malformed(file, f"says {shown(version)} of {shown(name)}, which is no version of it")
+    text = name + (f"[{','.join(extras)}]" if extras else "") + bare
     if markers:
         text += "; " + " and ".join(f"({marker})" for marker in markers)
     try:

@@ -18,6 +18,7 @@ Lookup = Callable[[str], bytes | None]
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 _HASH = re.compile(r"(md5|sha1|sha224|sha256|sha384|sha512):[0-9a-f]{32,128}")
+_NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\]\s*)?@")
 _OPTION = re.compile(r"\s--?[a-z]")
 _ARCHIVES = (".whl", ".tar.gz", ".tar.bz2", ".tgz", ".zip")
 
@@ -138,12 +139,12 @@ class Requirements:
         hashes: tuple[str, ...] = ()
         if "--" in line and (found := _OPTION.search(line)):
             bare, hashes = line[: found.start()].rstrip(), _hashes(path, number, line, found.end())
+        if _is_place(bare):
+            self._cannot(path, number, "asks for a package by URL or path, not by name")
+            return
         try:
             requirement, url = read_requirement(bare)
         except NoRequirement as error:
-            if _is_place(bare):
-                self._cannot(path, number, "asks for a package by URL or path, not by name")
-                return
             raise _no_requirement(path, number, bare, error) from None
         if url:
             name = shown(requirement.partition("@")[0].strip())
@@ -219,12 +220,12 @@ def _hashes(path: str, number: int, line: str, at: int) -> tuple[str, ...]:
 
 
 def _is_place(text: str) -> bool:
-    """Tell whether a line names an archive, a folder or a repository."""
-    return (
-        "://" in text
-        or text.startswith((".", "/", "~", "git+", "file:"))
-        or text.partition("#")[0].lower().endswith(_ARCHIVES)
-    )
+    """Tell whether a line names an archive, a folder or a repository; ``name @ URL`` does not."""
+    if text.startswith((".", "/", "~", "git+", "file:")):
+        return True
+    if text.partition("#")[0].lower().endswith(_ARCHIVES):
+        return "@" not in text
+    return "://" in text and not _NAMED.match(text)
 
 
 def _no_requirement(path: str, number: int, text: str, error: NoRequirement) -> SpecRefused:
