@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 from tests.ledger.disk import SimulatedDisk
+from tests.ledger.parties import NewWitness, witness_of
 from tests.ledger.vectors import ORIGIN, log_identity
 
 from branchline.foundation.database import open_database, writing
 from branchline.ledger.files import Files
 from branchline.ledger.log import Log
+from branchline.ledger.witness.witness import Witness
 
 Append = Callable[[Log, Iterable[bytes]], list[int]]
 
@@ -23,6 +25,20 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = open_database(tmp_path / "ledger.db")
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def new_witness() -> Iterator[NewWitness]:
+    """Make witnesses, each with a database of its own."""
+    engines: list[Engine] = []
+
+    def make(number: int) -> Witness:
+        engines.append(open_database("sqlite://"))
+        return witness_of(number, engines[-1])
+
+    yield make
+    for engine in engines:
+        engine.dispose()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ writes, and nothing is believed but the checkpoint's signature.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import zip_longest
 
 import msgspec
@@ -63,7 +63,7 @@ def audit(read: Read, paths: Iterable[str], key: VerifierKey, seen: Seen | None 
         Corrupt: The first file that is wrong or missing, with the first position concerned
             (``detail`` holds ``file`` and ``position``).
     """
-    checkpoint = _open(_existing(read, CHECKPOINT), key)
+    checkpoint = open_published(_existing(read, CHECKPOINT), key)
     edge = replay(read, Edge(), checkpoint, seen)
     for name in filter(None, map(parse_path, paths)):
         if _end(name) <= checkpoint.size:
@@ -110,17 +110,38 @@ def read_edge(read: Read, size: int) -> Edge:
     Raises:
         Corrupt: A tile is missing or has another length than its name says.
     """
-    tiles: dict[int, Tile] = {}
+    names = edge_names(size)
+    return _edge(size, {name.level or 0: _read_tile(read, name) for name in names})
+
+
+def edge_of(read: Read, size: int, goal: Checkpoint) -> Edge:
+    """Read the right edge of an earlier size from the tiles of a later one.
+
+    Only lengths are checked: whoever goes on from there to the later root learns whether the edge
+    was right, as that root follows from it.
+
+    Args:
+        read: Gives a file's content.
+        size: The earlier size.
+        goal: The later checkpoint, whose tiles are there.
+
+    Raises:
+        Corrupt: A tile is missing or has another length than its name says.
+    """
+    hashes = {}
     for name in edge_names(size):
-        data = _existing(read, name.path)
-        if len(data) != name.width * HASH_SIZE:
-            raise _bad(name, _start(name), f"does not have {name.width} hashes")
-        tiles[name.level or 0] = Tile(split_hashes(data))
-    levels = range(max(tiles, default=-1) + 1)
-    return Edge(size, [tiles.get(level) or Tile() for level in levels])
+        level = name.level or 0
+        stored = _tile_at(goal.size, level, name.index)
+        hashes[level] = _read_tile(read, stored)[: name.width]
+    return _edge(size, hashes)
 
 
-def _open(data: bytes, key: VerifierKey) -> Checkpoint:
+def open_published(data: bytes, key: VerifierKey) -> Checkpoint:
+    """Return a ledger's published checkpoint.
+
+    Raises:
+        Corrupt: It is malformed, not authentic, or of another ledger.
+    """
     try:
         return open_checkpoint(data, key)
     except Corrupt as error:
@@ -164,6 +185,25 @@ def _check_tile(read: Read, name: TileName, expected: bytes, goal: Checkpoint) -
     raise _bad(bundle, position, f"does not hold the entry {position} that was signed")
 
 
+def _edge(size: int, hashes: Mapping[int, list[bytes]]) -> Edge:
+    levels = range(max(hashes, default=-1) + 1)
+    return Edge(size, [Tile(hashes.get(level, ())) for level in levels])
+
+
+def _read_tile(read: Read, name: TileName) -> list[bytes]:
+    """Return a tile's hashes, as many as its name says."""
+    data = _existing(read, name.path)
+    if len(data) != name.width * HASH_SIZE:
+        raise _bad(name, _start(name), f"does not have {name.width} hashes")
+    return split_hashes(data)
+
+
+def _tile_at(size: int, level: int, index: int) -> TileName:
+    """Name a tile as it stands in a ledger of a size."""
+    count = size >> TILE_HEIGHT * level
+    return TileName(level, index, min(TILE_WIDTH, count - index * TILE_WIDTH))
+
+
 def _vouched(read: Read, name: TileName, stored: bytes, goal: Checkpoint) -> bool:
     """Tell whether the tile above (or, at the right edge, the root) confirms a stored tile."""
     if len(stored) != name.width * HASH_SIZE:
@@ -172,10 +212,8 @@ def _vouched(read: Read, name: TileName, stored: bytes, goal: Checkpoint) -> boo
         if name.width < TILE_WIDTH:
             return read_edge(read, goal.size).root() == goal.root
         above = (name.level or 0) + 1
-        count = goal.size >> TILE_HEIGHT * above
         index, offset = divmod(name.index, TILE_WIDTH)
-        parent = TileName(above, index, min(TILE_WIDTH, count - index * TILE_WIDTH))
-        hashes = split_hashes(_existing(read, parent.path))
+        hashes = split_hashes(_existing(read, _tile_at(goal.size, above, index).path))
     except Corrupt:
         return False
     return hashes[offset : offset + 1] == Tile(split_hashes(stored)).rows[TILE_HEIGHT]
@@ -183,8 +221,7 @@ def _vouched(read: Read, name: TileName, stored: bytes, goal: Checkpoint) -> boo
 
 def _check_earlier(read: Read, name: TileName, size: int) -> None:
     """Check that a partial file of an earlier size begins the file that replaced it."""
-    count = size >> TILE_HEIGHT * (name.level or 0)
-    width = min(TILE_WIDTH, count - name.index * TILE_WIDTH)
+    width = _tile_at(size, name.level or 0, name.index).width
     if width == name.width:
         return
     data = _existing(read, name.path)

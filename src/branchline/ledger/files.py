@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from branchline.foundation.durable import make_folder, sync_folder
-from branchline.foundation.errors import NotFound
+from branchline.foundation.errors import NotFound, Unavailable
 
 _TEMPORARY = ".tmp"
 
@@ -107,3 +108,15 @@ def put(files: Files, contents: Mapping[str, bytes]) -> None:
         files.rename(path + _TEMPORARY, path)
     for folder in dict.fromkeys(path.rpartition("/")[0] for path in contents):
         files.sync(folder)
+
+
+@contextmanager
+def words_for_disk() -> Iterator[None]:
+    """Turn what the disk refuses into a sentence for a person."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(
+            f"The ledger cannot be written: {error.strerror or error}",
+            advice="Committed entries are safe; make room or repair the disk, then try again",
+        ) from error

@@ -26,6 +26,9 @@ MAX_LEAF = 65_535
 CHECKPOINT = "checkpoint"
 """The name of the file with the latest checkpoint."""
 
+COSIGNED = "cosigned"
+"""The name of the file with the latest checkpoint that witnesses have cosigned."""
+
 _NAME = re.compile(
     r"tile/(entries|[0-9]|[1-5][0-9]|6[0-3])/((?:x\d{3}/)*\d{3})(?:\.p/([0-9]{1,3}))?"
 )
