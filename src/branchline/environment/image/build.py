@@ -1,0 +1,114 @@
+"""Build an image from a lock and the store's pools; nothing is fetched here."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from branchline.environment.image import images
+from branchline.environment.image.debian import build_base, build_extra
+from branchline.environment.image.differences import refuse_other
+from branchline.environment.image.entries import stacked
+from branchline.environment.image.image import Image, documents, labels_of
+from branchline.environment.image.meta import build_meta
+from branchline.environment.image.python import build_wheels, overwritten
+from branchline.environment.image.recipe import RECIPE
+from branchline.environment.image.store import Store
+from branchline.environment.image.trees import lay_out, materialise, split
+from branchline.environment.lock.model import Lock
+from branchline.foundation.errors import Refused, Unavailable
+
+Progress = Callable[[str], None]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def build_image(
+    lock: Lock, store: Store, *, progress: Progress = lambda sentence: None, jobs: int = 0
+) -> Image:
+    """Build the image of a lock; layers that the store has are not built again.
+
+    Everything the lock names must be in the store's pools: nothing is fetched. When the call
+    returns, the image is durable and its trees are laid out.
+
+    Args:
+        lock: What to build. If it names an image, that very one must come out.
+        store: Holds what the lock names, and takes the image.
+        progress: Told, in a sentence, what is done now.
+        jobs: How many threads and compilers work at once; 0 for one per processor.
+
+    Raises:
+        NotFound: A package, a wheel or the `pylock.toml` is not in the store.
+        Corrupt: One of them is not what the lock names, or is damaged.
+        Refused: A package does not configure itself, a wheel is hostile, the lock is of another
+            recipe, or another image came out than the one the lock names.
+        Unavailable: The disk is full, or bubblewrap is missing.
+    """
+    if lock.recipe != RECIPE:
+        raise Refused(
+            f"The lock is of recipe {lock.recipe}; this program builds recipe {RECIPE}",
+            advice="Use the version of Branchline that wrote it, or lock again",
+        )
+    jobs = jobs or len(os.sched_getaffinity(0))
+    with _disk_errors(store):
+        _tidy(store)
+        with store.building():
+            return _build(lock, store, progress, jobs)
+
+
+def _build(lock: Lock, store: Store, progress: Progress, jobs: int) -> Image:
+    seconds: dict[str, float] = {}
+    with _timed("base", seconds):
+        base = build_base(lock, store, progress=progress, jobs=jobs)
+    with _timed("extra", seconds):
+        extra = build_extra(lock, store, base, progress=progress, jobs=jobs)
+    debian = [base] if extra is None else [base, extra]
+    with _timed("wheels", seconds):
+        entries, _, _ = split(stacked([layer.entries for layer in debian]))
+        tree = store.trees / lay_out(entries, store) / "root"
+        wheels = build_wheels(lock, store, tree, progress=progress, jobs=jobs)
+    with _timed("meta", seconds):
+        below = [*debian, *wheels]
+        layers = [*below, build_meta(lock, below, overwritten(wheels), store, b"")]
+    with _timed("image", seconds):
+        progress("entering the image")
+        written = documents(
+            layers,
+            architecture=lock.debian.architecture,
+            epoch=lock.epoch,
+            labels=labels_of(lock),
+        )
+        refuse_other(lock, written.digest, layers, store)
+        image = images.add(store, written, lock=lock)
+        materialise(image, store)
+    return images.with_seconds(image, seconds)
+
+
+def _tidy(store: Store) -> None:
+    """Remove what killed builds left, if nobody builds just now."""
+    with contextlib.suppress(Unavailable), store.collecting():
+        store.sweep()
+
+
+@contextmanager
+def _timed(phase: str, seconds: dict[str, float]) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    seconds[phase] = round(time.monotonic() - began, 3)
+
+
+@contextmanager
+def _disk_errors(store: Store) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise Unavailable(
+            f"The disk of the store {store.folder} is full; nothing half-built was kept",
+            advice="Make room, for example with 'branchline environment gc', and build again",
+        ) from error

@@ -1,0 +1,1 @@
+"""What runs inside an image while it is built: on the image's own Python, with nothing else."""
