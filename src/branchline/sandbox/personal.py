@@ -15,7 +15,6 @@ from typing import NoReturn
 
 from branchline.sandbox import seccomp, walls
 from branchline.sandbox.engine import EngineRefused
-from branchline.sandbox.process import Descriptors
 from branchline.sandbox.walls import PersonalJob
 
 
@@ -33,17 +32,22 @@ def become(job: PersonalJob) -> NoReturn:
         raise EngineRefused("bwrap was not found", advice="Install the package bubblewrap")
     folders = [path for path, _ in job.environment.root]
     walls.check_paths([*folders, *([] if job.folder is None else [job.folder])])
-    memories = Descriptors()
     with ThreadPoolExecutor(1) as beside:
         verifying = beside.submit(job.environment.verify)
-        filters = [memories.memory(each) for each in seccomp.filters(network=job.network)]
-        files = [memories.memory(text.encode()) for _, text in job.environment.files]
+        filters = [_memory(each) for each in seccomp.filters(network=job.network)]
+        files = [_memory(text.encode()) for _, text in job.environment.files]
         verifying.result()
-    for number in memories.opened:
-        os.set_inheritable(number, True)
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         # Python ignores them, and what is ignored stays so in the programs that follow.
         signal.signal(number, signal.SIG_DFL)
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(bwrap, walls.personal(bwrap, job, filters, files))
+
+
+def _memory(content: bytes) -> int:
+    """Return a descriptor that reads `content` and that the command inherits."""
+    descriptor = os.memfd_create("sandbox", 0)
+    os.write(descriptor, content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
