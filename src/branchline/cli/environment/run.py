@@ -1,0 +1,114 @@
+"""``branchline environment run`` and ``shell``: be in an environment, on one's own machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from branchline.cli.frame import Verb
+
+if TYPE_CHECKING:
+    from branchline.sandbox.engine import EnvironmentMount
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SHELL = ("/bin/bash",)
+
+
+class _Call(Verb):
+    """A command line of which all that follows ``--`` is another one, passed on as it is."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the other command line off before any option of it is looked at."""
+        own, rest = args, []
+        if "--" in args:
+            at = args.index("--")
+            own, rest = args[:at], args[at + 1 :]
+        ctx.meta[_REST] = tuple(rest)
+        return super().parse_args(ctx, own)
+
+
+_REST = "branchline.environment.run"
+
+
+def _options(function: F) -> F:
+    for option in (
+        click.option("--network", is_flag=True, help="Let it see this machine's network."),
+        click.option("--no-work", is_flag=True, help="Show it nothing of this machine at all."),
+        click.option(
+            "--work",
+            type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True),
+            help="The folder at /work, for reading and writing; by default the current one.",
+        ),
+        click.option("--image", metavar="DIGEST", help="An image, in place of a folder's lock."),
+        click.argument(
+            "folder", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command("run", cls=_Call, example="branchline environment run -- python3 analysis.py")
+@_options
+def run(
+    folder: Path | None, image: str | None, work: Path | None, no_work: bool, network: bool
+) -> None:
+    """Run a command in an environment: the one that FOLDER's branchline.lock names.
+
+    What follows -- is the command. It sees the environment and one folder, at /work, and nothing
+    else of this machine; its exit code is passed on.
+    """
+    argv: tuple[str, ...] = click.get_current_context().meta[_REST]
+    if not argv:
+        raise click.UsageError("Say after -- which command to run")
+    _become(folder, image, _at_work(work, no_work), network, argv)
+
+
+@click.command("shell", cls=Verb, example="branchline environment shell ./my-train")
+@_options
+def shell(
+    folder: Path | None, image: str | None, work: Path | None, no_work: bool, network: bool
+) -> None:
+    """Open a shell in an environment: the one that FOLDER's branchline.lock names.
+
+    It sees the environment and one folder, at /work, and nothing else of this machine.
+    """
+    _become(folder, image, _at_work(work, no_work), network, _SHELL)
+
+
+def _at_work(work: Path | None, no_work: bool) -> Path | None:
+    if no_work:
+        if work is not None:
+            raise click.UsageError("--work and --no-work contradict each other")
+        return None
+    chosen = work or Path.cwd()
+    if chosen == Path("/"):
+        raise click.UsageError("The whole machine is not shown; go to a folder, or name one with --work")
+    return chosen
+
+
+def _become(
+    folder: Path | None,
+    image: str | None,
+    work: Path | None,
+    network: bool,
+    argv: tuple[str, ...],
+) -> NoReturn:
+    from branchline.sandbox.personal import become
+    from branchline.sandbox.walls import PersonalJob
+
+    variables = {name: os.environ[name] for name in ("TERM", "COLORTERM") if name in os.environ}
+    become(PersonalJob(_mount(folder, image), argv, work, network, variables))
+
+
+def _mount(folder: Path | None, image: str | None) -> EnvironmentMount:
+    from branchline.cli.environment.chosen import chosen_image
+    from branchline.environment.image.store import Store, default_store_folder
+    from branchline.environment.mount import mount_image
+
+    return mount_image(Store(default_store_folder()), chosen_image(folder, image))

@@ -1,0 +1,80 @@
+"""Show a sandbox an image of the store: its trees, and nothing of the host.
+
+The image's top-level folders are bound one by one, so that what a session needs beside them - its
+scratch space, the train, the data - can stand between them without a mount point in the image.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from branchline.environment.image.images import open_image
+from branchline.environment.image.store import Store
+from branchline.environment.image.trees import Trees, check_trees, materialise
+from branchline.foundation.digest import Digest
+
+PYTHON = "/usr/bin/python3"
+"""Debian's own; wheels are below /usr/local, where it looks for them."""
+
+_PATH = "/usr/local/bin:/usr/bin:/bin"
+_SESSION = frozenset(
+    ("branchline", "data", "dev", "in", "out", "proc", "run", "sys", "tmp", "train", "work")
+)
+"""Folders that a session makes for itself, or that no image has a say in."""
+_FILES = (
+    ("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\ntrain:x:1000:1000:train:/tmp:/bin/sh\n"),
+    ("/etc/group", "root:x:0:\ntrain:x:1000:\n"),
+    ("/etc/hosts", "127.0.0.1 localhost\n"),
+    ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
+)
+
+
+@dataclass(frozen=True)
+class ImageMount:
+    """Say how a sandbox shows an image; see the sandbox's `EnvironmentMount`."""
+
+    trees: Trees
+    root: Sequence[tuple[Path, str]]
+    links: Sequence[tuple[str, str]]
+    files: Sequence[tuple[str, str]]
+    python: str = PYTHON
+    env: Mapping[str, str] = field(default_factory=lambda: {"PATH": _PATH})
+
+    def verify(self) -> None:
+        """Check that every file is what was built.
+
+        Raises:
+            Corrupt: One is not; the sentence names it.
+        """
+        check_trees(self.trees)
+
+
+def mount_image(store: Store, digest: Digest) -> ImageMount:
+    """Lay an image of the store out, if it is not yet, and return how it is shown.
+
+    Raises:
+        NotFound: It is not in the store, or not whole.
+        Corrupt: It is damaged; the sentence names the file.
+    """
+    return mount_trees(materialise(open_image(store, digest), store))
+
+
+def mount_trees(trees: Trees) -> ImageMount:
+    """Return how an image that is laid out is shown."""
+    root: list[tuple[Path, str]] = []
+    links: list[tuple[str, str]] = []
+    for found in sorted(os.scandir(trees.debian), key=lambda found: found.name):
+        inside = f"/{found.name}"
+        if found.is_symlink():
+            links.append((os.readlink(found.path), inside))
+        elif found.name not in _SESSION and any(os.scandir(found.path)):
+            root.append((Path(found.path), inside))
+    for folder, inside in ((trees.local, "/usr/local"), (trees.meta, "/usr/share/branchline")):
+        if (trees.debian / inside[1:]).is_dir():
+            root.append((folder, inside))
+    # A file can be hidden by the session's own only where there is one: /etc is bound read-only.
+    files = [(path, text) for path, text in _FILES if (trees.debian / path[1:]).is_file()]
+    return ImageMount(trees, root, links, files)
