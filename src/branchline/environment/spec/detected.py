@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from branchline.foundation.digest import Digest
 
 
-@dataclass(frozen=True)
-class Suggestion:
+class Suggestion(msgspec.Struct, frozen=True):
     """A way to have what cannot be locked as it was asked for; taken only with a person's consent.
 
     Args:
@@ -25,8 +25,7 @@ class Suggestion:
     python: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Detected:
+class Detected(msgspec.Struct, frozen=True, kw_only=True):
     """What would be built from a tree, and why.
 
     Args:
@@ -71,11 +70,11 @@ class Detected:
     python_version: str | None = None
     requires_python: str | None = None
     constraints: tuple[str, ...] = ()
-    hashes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    hashes: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     conda: tuple[str, ...] = ()
     conda_channels: tuple[str, ...] = ()
     r_packages: tuple[str, ...] = ()
-    files: Mapping[str, Digest] = field(default_factory=dict)
+    files: Mapping[str, Digest] = msgspec.field(default_factory=dict)
     unsupported: tuple[str, ...] = ()
     suggestions: tuple[Suggestion, ...] = ()
     package: bool = False
@@ -88,7 +87,7 @@ class Detected:
         settled = {suggestion.settles for suggestion in self.suggestions}
         debian = {name for suggestion in self.suggestions for name in suggestion.debian}
         python = [line for suggestion in self.suggestions for line in suggestion.python]
-        accepted = replace(
+        accepted = msgspec.structs.replace(
             self,
             debian=tuple(sorted({*self.debian, *debian})),
             python=tuple(dict.fromkeys((*self.python, *python))),

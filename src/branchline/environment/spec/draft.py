@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from branchline.environment.spec.detected import Detected, Suggestion
-from branchline.environment.spec.names import NAMES
+from branchline.environment.spec.names import is_spec_file
 from branchline.environment.spec.pyproject import PyProject, parse_pyproject
 from branchline.environment.spec.refusal import SpecRefused
 from branchline.environment.spec.runtime import NONE, Runtime, parse_runtime
@@ -15,16 +14,24 @@ from branchline.environment.spec.tree import Tree
 from branchline.foundation.digest import digest_of
 
 
-@dataclass
 class Look:
-    """Finds spec files in the one folder that counts."""
+    """Finds spec files in the one folder that counts, and reads some of them once.
 
-    tree: Tree
-    folder: str
+    Args:
+        tree: The whole tree.
+        folder: Where spec files count: empty for the root.
+    """
+
+    def __init__(self, tree: Tree, folder: str) -> None:
+        self.tree = tree
+        self.folder = folder
+        self._prefix = f"{folder}/" if folder else ""
+        self._runtime: Runtime | None = None
+        self._pyproject: PyProject | None = None
 
     def path(self, name: str) -> str:
         """Return a spec file's path in the tree."""
-        return f"{self.folder}/{name}" if self.folder else name
+        return self._prefix + name
 
     def has(self, name: str) -> bool:
         """Tell whether a spec file is there.
@@ -32,7 +39,7 @@ class Look:
         Raises:
             SpecRefused: It is a folder.
         """
-        path = self.path(name)
+        path = self._prefix + name
         if path in self.tree.folders:
             raise self.is_folder(path)
         return path in self.tree.files
@@ -43,7 +50,7 @@ class Look:
 
     def bytes_of(self, name: str) -> bytes:
         """Return the bytes of a spec file that is there."""
-        return self.tree.files[self.path(name)]
+        return self.tree.files[self._prefix + name]
 
     def lines(self, path: str, data: bytes) -> list[str]:
         """Return the lines of a file that must be UTF-8."""
@@ -58,21 +65,25 @@ class Look:
             advice="Rename the folder",
         )
 
-    @cached_property
+    @property
     def runtime(self) -> Runtime:
         """What ``runtime.txt`` says, read when it is first asked for."""
-        if not self.has("runtime.txt"):
-            return NONE
-        return parse_runtime(self.path("runtime.txt"), self.bytes_of("runtime.txt"))
+        if self._runtime is None:
+            path = self.path("runtime.txt")
+            there = self.has("runtime.txt")
+            self._runtime = parse_runtime(path, self.tree.files[path]) if there else NONE
+        return self._runtime
 
-    @cached_property
+    @property
     def pyproject(self) -> PyProject:
         """What the root's ``pyproject.toml`` says, where it counts."""
-        if not self.in_root("pyproject.toml"):
-            return PyProject()
-        return parse_pyproject(self.tree.files["pyproject.toml"])
+        if self._pyproject is None:
+            there = self.in_root("pyproject.toml")
+            data = self.tree.files["pyproject.toml"] if there else None
+            self._pyproject = PyProject() if data is None else parse_pyproject(data)
+        return self._pyproject
 
-    @cached_property
+    @property
     def is_package(self) -> bool:
         """Whether the root is a Python package that pip can install."""
         return self.in_root("setup.py") or self.pyproject.is_package
@@ -125,8 +136,8 @@ class Draft:
     def ignored(self) -> list[str]:
         """Return the spec files that are there without effect."""
         tree = self.look.tree
-        there = {path for path in tree.files if path.rpartition("/")[2] in NAMES}
-        there -= self.applied | self.referred
+        used = self.applied | self.referred
+        there = {path for path in tree.files if path not in used and is_spec_file(path)}
         return sorted(there | tree.hidden)
 
     def detected(self) -> Detected:

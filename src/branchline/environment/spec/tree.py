@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from branchline.environment.spec.names import FOLDERS, NAMES, SPELLINGS
+from branchline.environment.spec.names import FOLDERS, SPELLINGS, is_spec_file
 from branchline.environment.spec.references import MAX_REFERENCES, references
 from branchline.environment.spec.refusal import SpecRefused
 
@@ -19,7 +19,6 @@ MAX_FILE = 1 << 20
 MAX_LOCK_FILE = 8 << 20
 """The most bytes a ``Pipfile.lock`` may have: a program writes it, with every hash."""
 
-_NAMES = frozenset(NAMES)
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -77,7 +76,9 @@ class _Reader:
         places = [name for name in FOLDERS if name in names and self._is_folder(name)]
         self.folders.update(places)
         if places:
-            self.hidden.update(name for name in names if name in _NAMES and name != "Dockerfile")
+            self.hidden.update(
+                name for name in names if is_spec_file(name) and name != "Dockerfile"
+            )
             # The root's Dockerfile is looked at in any case: see the pack LegacyBinderDocker.
             self._read(name for name in names if name == "Dockerfile")
             for place in places:
@@ -87,9 +88,9 @@ class _Reader:
         self._follow()
 
     def _read_names(self, prefix: str, names: list[str]) -> None:
-        self._read(prefix + name for name in names if name in _NAMES)
+        self._read(prefix + name for name in names if is_spec_file(name))
         self.misspelt += [
-            prefix + name for name in names if name.lower() in SPELLINGS and name not in _NAMES
+            prefix + name for name in names if name.lower() in SPELLINGS and not is_spec_file(name)
         ]
 
     def _read(self, paths: Iterable[str]) -> None:
