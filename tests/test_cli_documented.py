@@ -45,6 +45,8 @@ def test_a_command_shows_an_example_that_it_would_accept(words: str) -> None:
     assert isinstance(command, Verb)
     example = shlex.split(command.example.replace("\\\n", " "))
     assert example[: len(words.split())] == words.split()
+    # What follows -- is another command line.
+    example = example[: example.index("--")] if "--" in example else example
     known = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in example if word.startswith("--")} <= known
     assert "Example" in command.get_help(click.Context(command, info_name=words))

@@ -11,8 +11,14 @@ COMMANDS: Table = {
         f"{_E}.detect:detect",
         "Show what would be built from a folder's spec files, why, and what has no effect.",
     ),
-    "run": (f"{_E}.run:run", "Run a command in an environment."),
-    "shell": (f"{_E}.run:shell", "Open a shell in an environment."),
+    "run": (
+        f"{_E}.run:run",
+        "Run a command in the environment that FOLDER's branchline.lock names.",
+    ),
+    "shell": (
+        f"{_E}.run:shell",
+        "Open a shell in the environment that FOLDER's branchline.lock names.",
+    ),
 }
 """Every command of the group, by name, in the order of its help."""
 

@@ -31,6 +31,10 @@ class _Call(Verb):
         ctx.meta[_REST] = tuple(rest)
         return super().parse_args(ctx, own)
 
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return the parts of the usage line."""
+        return [*super().collect_usage_pieces(ctx), "--", "COMMAND..."]
+
 
 _REST = "branchline.environment.run"
 
@@ -58,7 +62,7 @@ def _options(function: F) -> F:
 def run(
     folder: Path | None, image: str | None, work: Path | None, no_work: bool, network: bool
 ) -> None:
-    """Run a command in an environment: the one that FOLDER's branchline.lock names.
+    """Run a command in the environment that FOLDER's branchline.lock names.
 
     What follows -- is the command. It sees the environment and one folder, at /work, and nothing
     else of this machine; its exit code is passed on.
@@ -74,7 +78,7 @@ def run(
 def shell(
     folder: Path | None, image: str | None, work: Path | None, no_work: bool, network: bool
 ) -> None:
-    """Open a shell in an environment: the one that FOLDER's branchline.lock names.
+    """Open a shell in the environment that FOLDER's branchline.lock names.
 
     It sees the environment and one folder, at /work, and nothing else of this machine.
     """
@@ -88,7 +92,9 @@ def _at_work(work: Path | None, no_work: bool) -> Path | None:
         return None
     chosen = work or Path.cwd()
     if chosen == Path("/"):
-        raise click.UsageError("The whole machine is not shown; go to a folder, or name one with --work")
+        raise click.UsageError(
+            "The whole machine is not shown; go to a folder, or name one with --work"
+        )
     return chosen
 
 
