@@ -79,7 +79,7 @@ def test_a_receipt_of_the_log_alone_does_not_satisfy_the_policy(
     with pytest.raises(Corrupt, match="cosigned by nobody; the policy asks for two-thirds"):
         verify_receipt(log.receipt(2), b"entry 2", POLICY)
     gather(log, witnesses[:2])
-    with pytest.raises(Corrupt, match="cosigned by w0.*, w1.*; the policy"):
+    with pytest.raises(Corrupt, match=r"cosigned by w0.*, w1.*; the policy"):
         verify_receipt(log.receipt(2), b"entry 2", POLICY)
 
 

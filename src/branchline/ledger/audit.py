@@ -136,6 +136,26 @@ def edge_of(read: Read, size: int, goal: Checkpoint) -> Edge:
     return _edge(size, hashes)
 
 
+def edge_of_full(read: Read, size: int) -> Edge:
+    """Compute the right edge of a size between bundles from full tiles alone.
+
+    Args:
+        read: Gives a file's content.
+        size: A multiple of 256.
+
+    Raises:
+        Corrupt: A tile is missing or has another length than its name says.
+    """
+    hashes: dict[int, list[bytes]] = {}
+    level, count = 1, size >> TILE_HEIGHT
+    while count:
+        below = range(count // TILE_WIDTH * TILE_WIDTH, count)
+        tiles = (Tile(_read_tile(read, TileName(level - 1, index))) for index in below)
+        hashes[level] = [tile.rows[TILE_HEIGHT][0] for tile in tiles]
+        level, count = level + 1, count // TILE_WIDTH
+    return _edge(size, hashes)
+
+
 def open_published(data: bytes, key: VerifierKey) -> Checkpoint:
     """Return a ledger's published checkpoint.
 
