@@ -14,6 +14,7 @@ import msgspec
 from branchline.environment.image.recipe import LAYER_DATE
 from branchline.foundation.canonical import parse_json
 from branchline.foundation.digest import Digest, WireDigest, digest_from
+from branchline.foundation.errors import Corrupt, Refused
 
 Kind = Literal["file", "folder", "link", "gone"]
 """`gone`: a lower layer has something at this path, and this layer takes it away."""
@@ -45,7 +46,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     target: str = ""
 
 
-class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Layer(msgspec.Struct, frozen=True):
     """One layer of an image.
 
     Args:
@@ -55,9 +56,19 @@ class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         entries: Its paths, sorted; a path at most once.
     """
 
+    digest: Digest
+    size: int
+    title: str
+    entries: tuple[Entry, ...]
+
+
+class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a layer stands in the store; `check` is the digest of its entries."""
+
     digest: WireDigest
     size: int
     title: str
+    check: WireDigest
     entries: tuple[Entry, ...]
 
 
@@ -93,6 +104,20 @@ def _take_away(seen: dict[str, Entry], layer: Sequence[Entry]) -> None:
     if hidden:
         for path in [path for path in seen if any(p in hidden for p in with_parents(path))]:
             del seen[path]
+
+
+def check_shape(seen: dict[str, Entry]) -> None:
+    """Refuse paths that would be laid out anywhere but in the folders they name.
+
+    Raises:
+        Refused: A path leads out, or lies below something that is no folder.
+    """
+    for path in seen:
+        if any(part in ("", ".", "..") for part in path.split("/")) or "\0" in path:
+            raise Refused(f"An image has the path {path[:120]!r}, which would lead out of it")
+        parent, _, _ = path.rpartition("/")
+        if parent and (parent not in seen or seen[parent].kind != "folder"):
+            raise Refused(f"An image has {path[:120]!r} where {parent[:120]!r} is no folder")
 
 
 def difference(below: dict[str, Entry], above: dict[str, Entry]) -> tuple[Entry, ...]:
@@ -133,13 +158,26 @@ def with_folders(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     return in_order(found.values())
 
 
-def parse_layer(data: bytes, what: str) -> Layer:
+def layer_record(layer: Layer) -> bytes:
+    """Write a layer's record."""
+    check = digest_of_entries(layer.entries)
+    return msgspec.json.encode(_Record(layer.digest, layer.size, layer.title, check, layer.entries))
+
+
+def parse_layer(data: bytes, digest: Digest) -> Layer:
     """Read a layer's record.
 
     Raises:
-        Refused: It is no record of a layer.
+        Corrupt: It is not the one that was written for this layer.
     """
-    return parse_json(data, Layer, what=what, limit=RECORD_LIMIT)
+    try:
+        found = parse_json(data, _Record, what="record of a layer", limit=RECORD_LIMIT)
+        right = found.digest == digest and found.check == digest_of_entries(found.entries)
+    except Refused:
+        right = False
+    if not right:
+        raise Corrupt(f"The record of the layer {digest} in the store has changed")
+    return Layer(found.digest, found.size, found.title, found.entries)
 
 
 def digest_of_entries(entries: Sequence[Entry]) -> Digest:

@@ -200,6 +200,15 @@ def read_image(found: Documents, digest: Digest) -> Image:
     )
 
 
+def config_digest(manifest: bytes) -> Digest:
+    """Return which configuration a manifest names.
+
+    Raises:
+        Refused: It is no manifest of an image.
+    """
+    return parse_json(manifest, Manifest, what="image's manifest", limit=_LIMIT).config.digest
+
+
 def _moment(epoch: int) -> str:
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 

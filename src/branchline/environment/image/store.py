@@ -27,13 +27,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from branchline.environment.image.entries import Entry, Layer, parse_layer
+from branchline.environment.image.entries import Entry, Layer, layer_record, parse_layer
 from branchline.environment.image.objects import Objects
 from branchline.environment.lock.pool import Pool
-from branchline.foundation.canonical import canonical_json
 from branchline.foundation.digest import Digest, parse_digest
-from branchline.foundation.durable import make_folder, write_durably
-from branchline.foundation.errors import NotFound, Unavailable
+from branchline.foundation.durable import make_folder
+from branchline.foundation.errors import Corrupt, NotFound, Refused, Unavailable
 
 _BY_KEY = "by-key"
 
@@ -85,20 +84,21 @@ class Store:
 
         Raises:
             NotFound: There is no such layer.
+            Corrupt: Its record has changed.
         """
         file = self._layer_file(digest)
         try:
             data = file.read_bytes()
         except FileNotFoundError:
             raise NotFound(f"The layer {digest} is not in the store") from None
-        return parse_layer(data, f"record of layer {digest}")
+        return parse_layer(data, digest)
 
     def layer_of_key(self, key: Digest) -> Layer | None:
         """Return the layer that comes of some inputs, if it is here with all its contents."""
         try:
             text = (self.folder / "layers" / _BY_KEY / _plain(key)).read_text("ascii")
             layer = self.layer(parse_digest(text))
-        except (FileNotFoundError, NotFound):
+        except (FileNotFoundError, NotFound, Corrupt, Refused):
             return None
         return layer if self.has_contents(layer.entries) else None
 
@@ -111,7 +111,7 @@ class Store:
 
         Not synchronised: a power cut may take the entry or contents, and either is noticed.
         """
-        self.write(self._layer_file(layer.digest), canonical_json(layer))
+        self.write(self._layer_file(layer.digest), layer_record(layer))
         if key is not None:
             self.write(self.folder / "layers" / _BY_KEY / _plain(key), layer.digest.encode())
 
@@ -119,13 +119,14 @@ class Store:
         """Tell whether a layer is here with all its contents."""
         try:
             return self.has_contents(self.layer(digest).entries)
-        except NotFound:
+        except (NotFound, Corrupt):
             return False
 
     def _layer_file(self, digest: Digest) -> Path:
         return self.folder / "layers" / f"{_plain(digest)}.json"
 
     def write(self, file: Path, data: bytes) -> None:
+        """Write a file whole or not at all; durable with the next synchronisation."""
         temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}.tmp")
         temporary.write_bytes(data)
         os.replace(temporary, file)
@@ -213,11 +214,6 @@ class Store:
             if not target.is_dir():
                 raise
         self.synchronise()
-
-
-def write_text(folder: Path, name: str, data: bytes) -> None:
-    """Write a file of an image's folder, durably."""
-    write_durably(folder / name, data)
 
 
 def remove(folder: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from branchline.environment.image.entries import Entry, digest_of_entries, stacked
+from branchline.environment.image.entries import Entry, check_shape, digest_of_entries, stacked
 from branchline.environment.image.image import Image
 from branchline.environment.image.index import Hashes, check_index, write_index
 from branchline.environment.image.objects import DATE_NS
@@ -58,8 +58,9 @@ def materialise(image: Image, store: Store) -> Trees:
         found = _trees(store, remembered.read_text("ascii").split())
         if all(path.is_dir() for path in found.all):
             return found
-    layers = [store.layer(layer.digest).entries for layer in image.layers]
-    parts = split(stacked(layers))
+    seen = stacked([store.layer(layer.digest).entries for layer in image.layers])
+    check_shape(seen)
+    parts = split(seen)
     names = [lay_out(entries, store) for entries in parts]
     if remembered.parent.is_dir():
         store.write(remembered, " ".join(names).encode())
