@@ -19,7 +19,7 @@ import msgspec
 from aiohttp import web
 
 from branchline.environment.packed import check
-from branchline.environment.service import ImageState, blobs_of
+from branchline.environment.service import ImageState, blobs_of, compressed_limit
 from branchline.foundation.blobs import FolderBlobs
 from branchline.foundation.canonical import canonical_json
 from branchline.foundation.clock import Clock, rfc3339
@@ -36,8 +36,6 @@ IMAGE_LIMIT = 16 << 30
 """The most bytes of one image, expanded."""
 PARTY_LIMIT = 64 << 30
 """The most bytes, expanded, of all images that one party brought."""
-_SPARE = 1 << 20
-"""What zstd may add to content that cannot be compressed, with plenty to spare."""
 
 
 class Brought(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,7 +149,7 @@ class Images:
         temporary = self._incoming / f"{os.urandom(8).hex()}.part"
         try:
             with _written():
-                came = await _receive(request, temporary, size + size // 16 + _SPARE)
+                came = await _receive(request, temporary, compressed_limit(size))
                 _check_signed(request, came)
                 await asyncio.to_thread(check, temporary, blob, size)
                 await asyncio.to_thread(self._blobs.adopt, blob, temporary)
