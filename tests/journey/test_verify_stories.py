@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from tests.journey import world
 from tests.journey.world import (
     CONTENT,
+    IDS,
     Done,
     Story,
     Teller,
     accepted,
     combined,
+    evidence_of,
     judge,
     parcel,
     released,
@@ -25,8 +27,10 @@ from tests.journey.world import (
 
 from branchline.foundation.canonical import canonical_json
 from branchline.foundation.digest import Digest
+from branchline.foundation.ids import new_id
 from branchline.journey import acts
 from branchline.journey.verify import Outcome
+from branchline.ledger.proof.cosignature import cosign
 
 
 def failed(story: Story, **changes: Any) -> list[str]:
@@ -497,3 +501,78 @@ def test_steps_that_stand_on_a_failed_one_are_not_reached() -> None:
     assert set(left) == {"request", "code", "environment", "datasets", "decisions"}
     assert "'study'" in left["code"]
     assert report.step("result").found == {"content": CONTENT}
+
+
+# Witnesses and completeness
+
+
+def test_the_report_names_who_cosigned() -> None:
+    """A person reads which institutions vouch for the checkpoint, and how many liars it resists."""
+    found = judge(world.parallel()).step("checkpoint").found
+    assert found["cosigned_by"] == {name: [name] for name in world.STATIONS}
+    assert (found["needed"], found["entities"], found["dishonest_resisted"]) == (2, 3, 0)
+    assert found["from"] == found["until"] == "2026-11-21T12:00:00.000Z"
+
+
+def test_a_quorum_is_enough_and_less_is_not() -> None:
+    """Two of three entities will do; one does not, and the report says which one it was."""
+    story = world.parallel()
+    assert judge(story, evidence_of(story, cosigners=["north", "west"])).verified
+    report = judge(story, evidence_of(story, cosigners=["north"]))
+    assert [step.name for step in report.failed] == ["checkpoint"]
+    assert (
+        "cosigned by north: 1 of 3 legal entities; the study asks for 2" in report.failed[0].reason
+    )
+
+
+def test_the_study_may_ask_for_all() -> None:
+    """The number stands in the document, and so does who has to be among them."""
+    story = world.parallel(witness_quorum=3)
+    report = judge(story, evidence_of(story, cosigners=["north", "south"]))
+    assert "2 of 3" in report.failed[0].reason
+    assert judge(story).verified
+
+
+def test_cosignatures_by_strangers_count_for_nothing() -> None:
+    """Whoever is not pinned in the study is no witness of it, whatever his line is called."""
+    story = world.parallel()
+    evidence = evidence_of(story, cosigners=["north"])
+    checkpoint = evidence.items[0].receipt.partition("\n\n")[2]
+    text = checkpoint.partition("\n\n")[0] + "\n"
+    forged = cosign(text, f"{world.ORIGIN}/witness/south", IDS["eve"], 1_800_000_000).line
+    items = tuple(msgspec.structs.replace(i, receipt=i.receipt + forged) for i in evidence.items)
+    report = judge(story, msgspec.structs.replace(evidence, items=items))
+    assert "cosigned by north: 1 of 3" in report.failed[0].reason
+
+
+def test_an_entry_left_out_is_missed_although_nothing_follows_from_it() -> None:
+    """A start, a held output: each lone entry leaves a gap in its stop's numbers."""
+    story = world.parallel()
+    at = story.index(acts.StopReleased, station="north")
+    started = Done("north", acts.StopStarted(
+        id=new_id("act"), at="2026-11-21T12:01:00.000Z", journey=story.request.journey,
+        station="north", record=parcel("limits"),
+    ))  # fmt: skip
+    whole = story.inserted(at, started)
+    evidence = evidence_of(whole)
+    assert judge(whole, evidence).verified
+    kinds = [type(done.act) for done in whole.done if done is not None]
+    items = list(evidence.items)
+    del items[kinds.index(acts.StopStarted)]
+    report = judge(whole, msgspec.structs.replace(evidence, items=tuple(items)))
+    assert [step.name for step in report.failed] == ["completeness"]
+    assert "An entry of station 'north' is missing: number 1" in report.failed[0].reason
+
+
+def test_a_voided_act_takes_its_number() -> None:
+    """What central refused leaves no gap: the word of it stands there."""
+    story = world.parallel()
+    at = story.index(acts.StopReleased, station="north")
+    voided = Done("north", acts.ActVoided(
+        id=new_id("act"), at="2026-11-21T12:01:00.000Z", journey=story.request.journey,
+        kind="stop.held", reason="Too late",
+    ))  # fmt: skip
+    assert judge(story.inserted(at, voided)).verified
+    stranger = msgspec.structs.replace(voided.act, journey=new_id("journey"))
+    report = judge(story.inserted(at, Done("north", stranger)))
+    assert report.failed[0].name == "signatures"

@@ -5,6 +5,7 @@ Nothing is mocked: entries are signed, the ledger is a real one over SQLite, the
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -24,12 +25,15 @@ from branchline.foundation.digest import Digest, digest_of
 from branchline.foundation.ids import new_id
 from branchline.foundation.keys import Identity
 from branchline.journey import acts
+from branchline.journey.enrolment import witness_vkey
 from branchline.journey.messages import Evidence, EvidenceItem
 from branchline.journey.request import JourneyRequest, Route
 from branchline.journey.verify import Report, verify_evidence
 from branchline.ledger.entry import Entry
 from branchline.ledger.log import Log
+from branchline.ledger.proof.cosignature import cosign
 from branchline.ledger.proof.note import key_of
+from branchline.ledger.topics import tag_of
 from branchline.study.document import StudyDocument, parse_study
 from branchline.train.archive import File, read_archive
 from branchline.train.bundle import Bundle, pack_files, sign_bundle
@@ -41,11 +45,16 @@ STATIONS = ("north", "south", "west")
 IDS = {name: Identity.create() for name in ("ada", "ben", "eve", *STATIONS, "central")}
 """ada proposes, signs the train and asks; ben approves; eve is a researcher of the study too."""
 
+WITNESSES = {name: Identity.create() for name in STATIONS}
+"""The keys with which the stations cosign."""
+
 VKEY = key_of(ORIGIN, IDS["central"].public).text
 PAYLOAD = b"what the requester opened"
 CONTENT = digest_of(PAYLOAD)
 REQUESTED = digest_of(b"the request, once it is signed")
 """Stands in a story for the leaf of its request, which is known when that is signed."""
+TOPIC = b"the secret of a stop's own topic"
+"""Stands in a story for the topic's secret, which each stop gets when it is signed."""
 
 
 @cache
@@ -86,7 +95,10 @@ def document(**changes: Any) -> StudyDocument:
             _party("ben", role="ethics-officer"),
             _party("eve", role="researcher"),
         ],
-        "stations": [_party(name, datasets=["trial", "other"]) for name in STATIONS],
+        "stations": [
+            _party(name, datasets=["trial", "other"], witness=witness_vkey(ORIGIN, name, own))
+            for name, own in WITNESSES.items()
+        ],
         "central": {
             "origin": ORIGIN,
             "keys": msgspec.to_builtins(IDS["central"].public),
@@ -243,7 +255,7 @@ def accepted(tell: Teller, name: str, **changes: Any) -> Done:
     fields: dict[str, Any] = {
         "by": "policy",
         "request": REQUESTED,
-        "topic": b"secret",
+        "topic": TOPIC,
         "dataset": "trial",
         "dataset_version": parcel(name, "data"),
         "environment": parcel("environment"),
@@ -361,26 +373,54 @@ def sign(done: Done) -> Entry:
 
 def sign_all(story: Story) -> list[Entry | None]:
     """Return a story's acts as entries; what was accepted is the request that was signed."""
-    entries: dict[int, Entry] = {}
+    numbered = _numbered(story)
     first = [n for n, d in enumerate(story.done) if d and isinstance(d.act, acts.JourneyRequested)]
-    others = [n for n in range(len(story.done)) if n not in first]
-    for number in (*first, *others):
+    entries: dict[int, Entry] = {}
+    for number in (*first, *(n for n in range(len(story.done)) if n not in first)):
         done = story.done[number]
         if done is None:
             continue
-        act = done.act
+        act: acts.Act = done.act
+        tags: tuple[str, ...] = ()
+        if number in numbered:
+            secret, place = numbered[number]
+            tags = (tag_of(secret, place),)
+            if isinstance(act, acts.StopAccepted) and act.topic == TOPIC:
+                act = msgspec.structs.replace(act, topic=secret)
         if first and isinstance(act, acts.StopAccepted) and act.request == REQUESTED:
             act = msgspec.structs.replace(act, request=entries[first[0]].id)
-        entries[number] = sign(Done(done.who, act))
+        entries[number] = acts.sign_act(act, IDS[done.who], tags)
     return [entries.get(number) for number in range(len(story.done))]
 
 
-def evidence_of(story: Story, log_key: str = "central") -> Evidence:
+def _numbered(story: Story) -> dict[int, tuple[bytes, int]]:
+    """Return the secret and the number of each entry of a stop that was let in."""
+    found: dict[int, tuple[bytes, int]] = {}
+    stops: dict[str, tuple[bytes, int]] = {}
+    for number, done in enumerate(story.done):
+        if done is None or not isinstance(done.act, acts.JourneyAct):
+            continue
+        if isinstance(done.act, acts.StopAccepted):
+            stops[done.who] = (secrets.token_bytes(32), 0)
+        if done.who in stops:
+            found[number] = stops[done.who]
+            stops[done.who] = (stops[done.who][0], stops[done.who][1] + 1)
+    return found
+
+
+def evidence_of(
+    story: Story, log_key: str = "central", cosigners: Iterable[str] = STATIONS
+) -> Evidence:
     """Write a story to a ledger of its own and gather what a requester gets of it."""
-    return gather(story, sign_all(story), log_key)
+    return gather(story, sign_all(story), log_key, cosigners)
 
 
-def gather(story: Story, entries: Sequence[Entry | None], log_key: str = "central") -> Evidence:
+def gather(
+    story: Story,
+    entries: Sequence[Entry | None],
+    log_key: str = "central",
+    cosigners: Iterable[str] = STATIONS,
+) -> Evidence:
     """Put entries into a new ledger, in order, and return them with their receipts."""
     with tempfile.TemporaryDirectory() as folder:
         engine = open_database(Path(folder) / "ledger.db")
@@ -389,7 +429,8 @@ def gather(story: Story, entries: Sequence[Entry | None], log_key: str = "centra
             for entry in entries:
                 log.append(connection, b"somebody else's" if entry is None else entry.leaf)
         log.integrate()
-        receipts = log.prove_many(range(len(entries)))
+        note = cosigned(log.checkpoint().decode(), cosigners)
+        receipts = log.prove_many(range(len(entries)), at=note)
         engine.dispose()
     items = [
         EvidenceItem(entry=entry, keys=IDS[done.who].public, receipt=receipt.text)
@@ -398,6 +439,15 @@ def gather(story: Story, entries: Sequence[Entry | None], log_key: str = "centra
     ]
     return Evidence(
         study=story.study, author=story.request.author, items=tuple(items), log_vkey=log.vkey
+    )
+
+
+def cosigned(note: str, cosigners: Iterable[str], at: datetime = NOW) -> str:
+    """Return a checkpoint with the cosignatures of some stations."""
+    text = note.partition("\n\n")[0] + "\n"
+    return note + "".join(
+        cosign(text, f"{ORIGIN}/witness/{name}", WITNESSES[name], int(at.timestamp())).line
+        for name in cosigners
     )
 
 

@@ -8,13 +8,17 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
+from branchline.central.cosigning import CosigningApi
 from branchline.central.course import Course
 from branchline.central.desk import Desk
+from branchline.central.images import Images
 from branchline.central.inbox import Inbox
 from branchline.central.parcels import IncomingParcels
 from branchline.central.registry import Registry
 from branchline.central.rights import CENTRAL
 from branchline.central.store import Store
+from branchline.central.witnessing import Witnessing
+from branchline.environment.service import ImageState
 from branchline.foundation.clock import Clock, rfc3339
 from branchline.foundation.digest import parse_digest
 from branchline.foundation.errors import NotFound, Refused
@@ -23,19 +27,22 @@ from branchline.foundation.http.server import READ_BUFFER
 from branchline.journey import acts, messages
 from branchline.journey.machine import Journey
 from branchline.ledger.log import Log
+from branchline.ledger.tiles import COSIGNED
 
 BUNDLE_LIMIT = 16 << 20
 """The most bytes of a request that carries a bundle as base64."""
 
 
-class Api:
+class Api(CosigningApi):
     """Central's handlers.
 
     Args:
         desk: Takes acts in.
         registry: Parties, studies and trains.
         store: What is kept.
+        images: Environments' images.
         ledger: The log.
+        witnessing: Asks witnesses to cosign it.
         inbox: Who is connected.
         watchers: Who watches which journey.
         hello: What central says of itself.
@@ -48,7 +55,9 @@ class Api:
         desk: Desk,
         registry: Registry,
         store: Store,
+        images: Images,
         ledger: Log,
+        witnessing: Witnessing,
         inbox: Inbox,
         watchers: Inbox,
         hello: messages.Hello,
@@ -57,6 +66,7 @@ class Api:
     ) -> None:
         self._desk, self._registry, self._store, self._ledger = desk, registry, store, ledger
         self._inbox, self._watchers, self._hello, self._clock = inbox, watchers, hello, clock
+        self._images, self._witnessing = images, witnessing
         self._incoming = IncomingParcels(folder / "incoming", store.blobs)
         self._tiles = folder / "ledger"
 
@@ -80,6 +90,15 @@ class Api:
                   body=m.ActMessage, answer=m.Recorded),
             Route("PUT", "/v1/parcels/{digest}", self.put_parcel, "Bring a sealed parcel", body=bytes),
             Route("GET", "/v1/parcels/{digest}", self.parcel, "A sealed parcel", answer=bytes),
+            Route("PUT", "/v1/images/{digest}", self.announce_image,
+                  "Announce an environment's image by its manifest", body=bytes, answer=ImageState),
+            Route("HEAD", "/v1/images/{digest}", self.has_image, "Whether an image is here, whole"),
+            Route("GET", "/v1/images/{digest}", self.image, "The manifest of an image that is whole",
+                  answer=bytes),
+            Route("PUT", "/v1/images/{digest}/blobs/{blob}", self.put_blob,
+                  "Bring a blob of an announced image, zstd-compressed", body=bytes),
+            Route("GET", "/v1/images/{digest}/blobs/{blob}", self.blob,
+                  "A blob of an image, zstd-compressed", answer=bytes),
             Route("GET", "/v1/inbox", self.listen, "Be told what to do, as it arises", answer=str),
             Route("GET", "/v1/journeys", self.journeys, "The journeys that concern the caller",
                   answer=m.JourneyList),
@@ -89,6 +108,7 @@ class Api:
                   answer=str),
             Route("GET", "/v1/journeys/{id}/evidence", self.evidence,
                   "Everything to verify a result offline", answer=m.Evidence),
+            *self.cosigning_routes(),
             Route("GET", "/ledger/{path:.*}", self.ledger, "The ledger's files (C2SP tlog-tiles)",
                   "public", None, bytes),
         ]  # fmt: skip
@@ -157,6 +177,8 @@ class Api:
             return await self._registry.decide(message.entry, act, call.by)
         if isinstance(act, acts.JourneyAct):
             return await self._desk.submit(message.entry, act, call.by, message.parcels)
+        if isinstance(act, acts.ActVoided):
+            return await self._desk.voided(message.entry, act, call.by)
         raise Refused("This act is not taken in here", advice="Use the route made for it")
 
     async def put_parcel(self, call: Call) -> None:
@@ -175,13 +197,38 @@ class Api:
             return web.Response(body=small, content_type="application/octet-stream")
         return web.FileResponse(self._store.blobs.path(digest), chunk_size=READ_BUFFER)
 
+    async def announce_image(self, call: Call) -> ImageState:
+        """Take an image's manifest in; the answer says which blobs are to follow."""
+        return await self._images.announce(parse_digest(call.path("digest")), call.request, call.by)
+
+    async def has_image(self, call: Call) -> None:
+        """Say whether an image is here, whole."""
+        self._images.require(parse_digest(call.path("digest")))
+
+    async def image(self, call: Call) -> bytes:
+        """Return an image's manifest to whoever knows its digest."""
+        return self._images.manifest(parse_digest(call.path("digest")))
+
+    async def put_blob(self, call: Call) -> None:
+        """Take a blob of an announced image in; durable before it is acknowledged."""
+        digest, blob = parse_digest(call.path("digest")), parse_digest(call.path("blob"))
+        await self._images.take(digest, blob, call.request)
+
+    async def blob(self, call: Call) -> web.StreamResponse:
+        """Return a blob of an image that is whole."""
+        digest, blob = parse_digest(call.path("digest")), parse_digest(call.path("blob"))
+        return web.FileResponse(self._images.blob(digest, blob), chunk_size=READ_BUFFER)
+
     async def listen(self, call: Call) -> web.StreamResponse:
         """Tell a party what to do: first everything open, then each thing as it arises."""
         channel = self._inbox.open(call.by.name)
+        witness = self.witness_listens(call.by)
         try:
             return await channel.serve(call.request, self._desk.notices(call.by.name))
         finally:
             self._inbox.leave(call.by.name, channel)
+            if witness:
+                self._witnessing.leaves(call.by.name)
 
     async def journeys(self, call: Call) -> messages.JourneyList:
         """List the caller's journeys."""
@@ -210,7 +257,7 @@ class Api:
         path = (self._tiles / call.path("path")).resolve()
         if not path.is_relative_to(self._tiles.resolve()) or not path.is_file():
             raise NotFound("The ledger has no such file")
-        text = path.name == "checkpoint"
+        text = path.name in ("checkpoint", COSIGNED)
         headers = {
             "Content-Type": "text/plain; charset=utf-8" if text else "application/octet-stream",
             "Cache-Control": "max-age=1" if text else "max-age=31536000, immutable",

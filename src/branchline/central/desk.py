@@ -16,8 +16,16 @@ from branchline.central.course import Course
 from branchline.central.inbox import Inbox
 from branchline.central.journal import Journal
 from branchline.central.receipts import Receipts
-from branchline.central.rights import CENTRAL, check_parcels, check_right, parcels_of
+from branchline.central.rights import (
+    CENTRAL,
+    check_parcels,
+    check_part,
+    check_right,
+    parcels_of,
+)
 from branchline.central.store import Store
+from branchline.central.topic import OwnTopic
+from branchline.central.witnessing import Witnessing
 from branchline.foundation.clock import Clock, rfc3339
 from branchline.foundation.digest import Digest
 from branchline.foundation.errors import (
@@ -65,7 +73,9 @@ class Desk:
         journal: Makes it durable.
         ledger: The log of entries.
         receipts: Its receipts.
+        witnessing: Its witnesses.
         identity: Central's keys, for the acts of central itself.
+        topic: Numbers them.
         inbox: Who is connected.
         watchers: Who watches which journey.
         clock: The time.
@@ -77,7 +87,9 @@ class Desk:
         journal: Journal,
         ledger: Log,
         receipts: Receipts,
+        witnessing: Witnessing,
         identity: Identity,
+        topic: OwnTopic,
         inbox: Inbox,
         watchers: Inbox,
         clock: Clock,
@@ -92,7 +104,8 @@ class Desk:
         self._courses: dict[str, Course] = {}
         self._alarms: dict[str, tuple[datetime, asyncio.TimerHandle]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.receipts = receipts
+        self._topic = topic
+        self.receipts, self.witnessing = receipts, witnessing
         self.aggregators: AggregatorHost | None = None
         self.host_of: Callable[[JourneyRequest], str] = lambda request: CENTRAL
 
@@ -110,7 +123,8 @@ class Desk:
         for stored in self.store.acts(journey=journey):
             caller = self.caller_named(stored.party)
             act = acts.read_act(stored.entry, caller.keys)
-            assert isinstance(act, acts.JourneyAct)
+            if not isinstance(act, acts.JourneyAct):
+                continue  # the word that an act was voided: it did not happen
             if isinstance(act, acts.JourneyRequested):
                 state = machine.begin(act, caller.keys.id)
                 host = self.host_of(act.request)
@@ -141,6 +155,7 @@ class Desk:
         also: Callable[[Connection, int], None] | None = None,
     ) -> Recorded:
         """Make an act that belongs to no journey durable, once."""
+        self._check_not_stopped()
 
         def work(connection: Connection) -> Recorded:
             known = self.store.known(connection, act.id)
@@ -154,6 +169,16 @@ class Desk:
         recorded = await self._journal.commit(work)
         self.receipts.wanted()
         return recorded
+
+    async def voided(self, entry: Entry, act: acts.ActVoided, caller: Caller) -> Recorded:
+        """Take in the word that an act was voided, from whoever takes part in what it was about.
+
+        Raises:
+            NotFound: The caller has no part in that journey: the same as if there were none.
+        """
+        if act.journey is not None:
+            check_part(caller, self.course(act.journey))
+        return await self.record(entry, act, caller)
 
     async def begin(self, entry: Entry, act: acts.JourneyRequested, caller: Caller) -> Recorded:
         """Start a journey: its request is durable and has its receipt before anybody is told."""
@@ -195,6 +220,7 @@ class Desk:
             Conflict: The act does not fit the journey's state.
             NotAllowed: The caller may not do this.
         """
+        self._check_not_stopped()
         course = self.course(act.journey)
         if act.id in course.recorded:
             return await self._repeated(course, act.id, entry)
@@ -228,6 +254,18 @@ class Desk:
         self._do(course)
         return recorded
 
+    def _check_not_stopped(self) -> None:
+        """Refuse to go on where a witness has shown that this ledger is not the one it signed.
+
+        Raises:
+            Unavailable: Whoever sends an act keeps it, until the operator has put things right.
+        """
+        if self.witnessing.stopped:
+            raise Unavailable(
+                self.witnessing.stopped,
+                advice="The operator of central has to restore the latest state of the ledger",
+            )
+
     def _renew(self, course: Course) -> None:
         if course.spoiled and not course.pending:
             renewed = self._replay(course.journey.id)
@@ -258,9 +296,21 @@ class Desk:
     async def own(
         self, act: acts.JourneyAct, parcels: dict[Digest, bytes] | None = None
     ) -> Recorded:
-        """Record an act of central itself."""
+        """Record an act of central itself, as the next of its own topic."""
         caller = Caller(CENTRAL, CENTRAL, self.identity.public)
-        return await self.submit(acts.sign_act(act, self.identity), act, caller, parcels)
+        while True:
+            number, tag = self._topic.take()
+            entry = acts.sign_act(act, self.identity, [tag])
+            try:
+                return await self.submit(entry, act, caller, parcels)
+            except Conflict as error:
+                if error.detail.get("tag") != tag:
+                    self._topic.give_back(number)
+                    raise
+                log.warning("a number of central's own topic stands in the ledger already")
+            except BranchlineError:
+                self._topic.give_back(number)
+                raise
 
     async def keep_parcel(self, parcel: Sealed) -> dict[Digest, bytes]:
         """Keep a parcel of central's own; a small one is returned to ride with its act."""

@@ -53,6 +53,14 @@ class Receipts:
             done, self._integrated = self._integrated, asyncio.Event()
             done.set()
 
+    async def cover(self, size: int) -> None:
+        """Wait until a checkpoint covers so many entries.
+
+        Raises:
+            Unavailable: None did in time.
+        """
+        await self.at_one_checkpoint([size - 1])
+
     async def of(self, position: int) -> str:
         """Return an entry's receipt, waiting until a checkpoint covers it.
 

@@ -12,7 +12,7 @@ from branchline.central.rights import CENTRAL
 from branchline.central.store import Store
 from branchline.foundation.clock import Clock, parse_time
 from branchline.foundation.digest import Digest, digest_of
-from branchline.foundation.errors import Conflict, NotAllowed, NotFound, Refused
+from branchline.foundation.errors import Conflict, NotAllowed, NotFound, Refused, Unavailable
 from branchline.foundation.http.api import Caller
 from branchline.foundation.jws import read_kid
 from branchline.journey import acts, messages
@@ -23,10 +23,15 @@ from branchline.ledger.entry import Entry
 from branchline.study.decisions import Decision
 from branchline.study.document import StudyDocument, parse_study
 from branchline.study.lifecycle import Standing, decide, standing_of
+from branchline.study.witnesses import policy_of
 from branchline.train.bundle import verify_bundle
 
 MAX_SKEW_SECONDS = 300
 """How far an act's own time may differ from central's when it comes in."""
+
+
+_PATIENCE = 10.0
+"""Seconds for which evidence waits for the study's witnesses."""
 
 
 class Registry:
@@ -203,7 +208,7 @@ class Registry:
         person = study.person_with(signer)
         if person is None:
             raise NotAllowed("The train is signed by nobody of the study")
-        verify_bundle(self._store.blobs.get(request.train), request.author, person.keys)
+        opened = verify_bundle(self._store.blobs.get(request.train), request.author, person.keys)
         about = self._acts_about(study)
         terms = announced_terms(about)
         facts = facts_of(
@@ -212,7 +217,7 @@ class Registry:
             request,
             caller.keys.id,
             signer,
-            reproducible=False,
+            reproducible=opened.environment.reproducible,
             use_terms={s: terms[s] for s in request.route.stations if s in terms},
         )
         require_permit(facts, self._clock.now())
@@ -236,7 +241,7 @@ class Registry:
             for act in self._store.acts(study=study.id)
             if act.entry.id in {entry.id for _, entry in self._acts_about(study)}
         ] + self._store.acts(journey=course.journey.id)
-        receipts = await self._desk.receipts.at_one_checkpoint([act.position for act in stored])
+        receipts = await self._receipts([act.position for act in stored], study)
         items = tuple(
             messages.EvidenceItem(
                 entry=act.entry,
@@ -251,3 +256,15 @@ class Registry:
             items=items,
             log_vkey=self._log_vkey,
         )
+
+    async def _receipts(self, positions: list[int], study: StudyDocument) -> list[str]:
+        """Return receipts that the study's witnesses vouch for, or else the best there are.
+
+        A result is its requester's also while hospitals sleep. What lacks a quorum says so itself,
+        and the evidence can be fetched again.
+        """
+        witnessing = self._desk.witnessing
+        try:
+            return await witnessing.receipts(positions, policy_of(study), patience=_PATIENCE)
+        except Unavailable:
+            return witnessing.best(positions)

@@ -29,8 +29,7 @@ def check_right(act: acts.JourneyAct, caller: Caller, course: Course) -> None:
         NotAllowed: The caller may not do this on this journey.
         Conflict: A station accepts another request than the journey's.
     """
-    if not _takes_part(caller, course):
-        raise NotFound(f"No journey {act.journey} is known here")
+    check_part(caller, course)
     if isinstance(act, _REQUESTER_ACTS):
         if caller.keys.id != course.journey.requester:
             raise NotAllowed("Only the requester of a journey may do this")
@@ -55,9 +54,15 @@ def check_right(act: acts.JourneyAct, caller: Caller, course: Course) -> None:
         raise NotAllowed("This act does not belong here")
 
 
-def _takes_part(caller: Caller, course: Course) -> bool:
+def check_part(caller: Caller, course: Course) -> None:
+    """Refuse a caller who takes no part in a journey.
+
+    Raises:
+        NotFound: The same answer as if there were no such journey.
+    """
     requester = caller.keys.id == course.journey.requester
-    return requester or caller.name in (CENTRAL, course.host, *course.journey.stops)
+    if not requester and caller.name not in (CENTRAL, course.host, *course.journey.stops):
+        raise NotFound(f"No journey {course.journey.id} is known here")
 
 
 def parcels_of(act: acts.JourneyAct) -> list[Digest]:

@@ -13,17 +13,21 @@ from branchline.central.aggregators import Aggregators
 from branchline.central.api import Api
 from branchline.central.desk import Desk
 from branchline.central.founding import origin_of
+from branchline.central.images import Images
 from branchline.central.inbox import Inbox
 from branchline.central.journal import Journal
 from branchline.central.receipts import Receipts
 from branchline.central.registry import Registry
 from branchline.central.store import Store
+from branchline.central.topic import OwnTopic
+from branchline.central.witnessing import Witnessing
 from branchline.environment.host import describe_host, mounts
 from branchline.foundation.clock import Clock, SystemClock, rfc3339
 from branchline.foundation.durable import make_folder
 from branchline.foundation.http.api import Caller
 from branchline.foundation.http.server import ApiServer, listen, tls_context
 from branchline.foundation.keys import Identity
+from branchline.foundation.tasks import leave_off
 from branchline.journey.messages import Hello
 from branchline.ledger.files import FolderFiles
 from branchline.ledger.log import Log
@@ -68,8 +72,12 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
     store = Store(folder, settings.database)
     ledger = Log(store.engine, FolderFiles(folder / "ledger"), origin, identity)
     journal, inbox, watchers = Journal(store.engine), Inbox(), Inbox()
-    receipts = Receipts(ledger)
-    desk = Desk(store, journal, ledger, receipts, identity, inbox, watchers, clock)
+    receipts, images = Receipts(ledger), Images(folder, clock)
+    witnessing = Witnessing(ledger, receipts, store.engine, inbox)
+    topic = OwnTopic(folder / "keys" / "topic", ledger.tagged)
+    desk = Desk(
+        store, journal, ledger, receipts, witnessing, identity, topic, inbox, watchers, clock
+    )
     registry = Registry(desk, store, ledger.vkey, clock)
     aggregators = Aggregators(
         desk,
@@ -89,7 +97,9 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
         log_vkey=ledger.vkey,
         now="",
     )
-    api = Api(desk, registry, store, ledger, inbox, watchers, hello, folder, clock)
+    api = Api(
+        desk, registry, store, images, ledger, witnessing, inbox, watchers, hello, folder, clock
+    )
 
     def refused(path: str, key_id: str, sentence: str) -> None:
         store.record_incident(clock.now(), path, key_id, sentence)
@@ -99,6 +109,7 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
 
     server = ApiServer(api.routes(), find, clock, refused)
     integrating = asyncio.create_task(receipts.keep_integrated())
+    cosigning = asyncio.create_task(witnessing.run())
     desk.resume()
     runner, port = await listen(server.app, settings.host, settings.port, tls)
     scheme = "https" if tls else "http"
@@ -112,5 +123,5 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
         await runner.cleanup()
         await aggregators.close()
         await desk.close()
-        integrating.cancel()
+        await leave_off([cosigning, integrating])
         journal.close()

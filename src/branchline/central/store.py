@@ -198,6 +198,17 @@ class Store:
         row = connection.execute(query).first()
         return None if row is None else _stored(row)
 
+    def position(self, act_id: str) -> int:
+        """Return where an act stands in the ledger.
+
+        Raises:
+            NotFound: No such act was recorded.
+        """
+        row = self._first(select(tables.acts.c.position).where(tables.acts.c.id == act_id))
+        if row is None:
+            raise NotFound(f"No act {act_id} was recorded here")
+        return int(row.position)
+
     def acts(self, **where: Any) -> list[StoredAct]:
         """Return the acts of a journey or study, in order."""
         query = select(tables.acts).order_by(tables.acts.c.position)

@@ -16,11 +16,19 @@ def study_as_json(study: StudyDocument, digest: Digest, standing: Standing) -> d
     """Return a study and where it stands as plain JSON values."""
     import msgspec
 
+    from branchline.study.witnesses import policy_of, resists, threshold_of
+
     return {
         "study": study.id,
         "digest": digest,
         "state": standing.state.value,
         "sites": {name: list(made.datasets) for name, made in standing.sites.items()},
+        "witnesses": {
+            "entities": {e: [s.name for s in own] for e, own in study.witnesses().items()},
+            "needed": threshold_of(study),
+            "dishonest_resisted": resists(study),
+            "policy": policy_of(study).digest,
+        },
         "document": msgspec.to_builtins(study),
     }
 
@@ -52,11 +60,23 @@ def study_as_text(study: StudyDocument, digest: Digest, standing: Standing) -> s
         f"demands    {study.minimum_group} records behind any output, "
         f"{study.minimum_stations} stations behind any result",
         f"central    {study.central.origin}  key {study.central.keys.id}",
+        f"ledger     {_witnesses(study)}",
         "people",
         *people,
         "stations",
         *stations,
     )
+
+
+def _witnesses(study: StudyDocument) -> str:
+    from branchline.study.witnesses import resists, threshold_of
+
+    count, needed = len(study.witnesses()), threshold_of(study)
+    if not count:
+        return "cosigned by nobody: central alone vouches for it"
+    tolerated = resists(study)
+    lies = f"{tolerated} of them may lie" if tolerated > 0 else "none of them may lie"
+    return f"cosigned by {needed} of {count} legal entities; {lies}"
 
 
 def _part(study: StudyDocument, name: str) -> str:

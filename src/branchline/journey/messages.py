@@ -164,6 +164,11 @@ class WitnessCall(Message, frozen=True):
     entries: tuple[bytes, ...] = ()
 
 
+def is_witness_call(data: bytes) -> bool:
+    """Tell whether what was pushed is a call to cosign; anything else is a notice."""
+    return data.startswith(b'{"kind":"witness",')
+
+
 class WitnessAnswer(Message, frozen=True):
     """A witness answers, as HTTP would spell it.
 
@@ -189,11 +194,11 @@ class ReceiptsWanted(Message, frozen=True):
 
     Args:
         study: Digest of the study whose policy counts.
-        entries: The leaves, by digest.
+        acts: The acts, by their ids.
     """
 
     study: WireDigest
-    entries: Annotated[tuple[WireDigest, ...], msgspec.Meta(min_length=1, max_length=16)]
+    acts: Annotated[tuple[Id, ...], msgspec.Meta(min_length=1, max_length=16)]
 
 
 class Receipts(Message, frozen=True):

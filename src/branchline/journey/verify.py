@@ -49,7 +49,8 @@ class Step:
 RECIPE: Sequence[Step] = (
     Step(
         "checkpoint",
-        "The ledger's checkpoint is signed by the trusted key, and the study pins that key.",
+        "The ledger's checkpoint is signed by the trusted key, which the study pins, and cosigned "
+        "by as many witnesses as the study asks for.",
         frame.checkpoint,
     ),
     Step(
@@ -116,6 +117,12 @@ RECIPE: Sequence[Step] = (
         "result",
         "The result's bytes are those that the journey's last act names.",
         course.result,
+        ("signatures",),
+    ),
+    Step(
+        "completeness",
+        "Of no stop that was let in an entry is kept back: their numbers have no gap.",
+        course.completeness,
         ("signatures",),
     ),
     Step(

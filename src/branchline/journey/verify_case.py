@@ -17,9 +17,11 @@ from branchline.journey.permit import as_decision, keys_in
 from branchline.journey.request import JourneyRequest
 from branchline.ledger.entry import Entry
 from branchline.ledger.proof.checkpoint import Checkpoint
+from branchline.ledger.proof.policy import Policy
 from branchline.ledger.proof.receipt import Receipt, parse_receipt
 from branchline.study.document import StudyDocument, parse_study
 from branchline.study.lifecycle import Standing, decide
+from branchline.study.witnesses import policy_of
 from branchline.train.bundle import OpenBundle, open_bundle
 
 
@@ -77,6 +79,15 @@ class Case:
         return self.log_vkey if self.log_vkey is not None else self.study.central.log_vkey
 
     @cached_property
+    def policy(self) -> Policy:
+        """Which checkpoints count: those that as many witnesses as the study asks for cosigned.
+
+        Raises:
+            Refused: The study pins a key that is none.
+        """
+        return policy_of(self.study)
+
+    @cached_property
     def receipts(self) -> tuple[Receipt, ...]:
         """The receipt of every entry, in the evidence's order; not verified."""
         if not self.evidence.items:
@@ -107,7 +118,7 @@ class Case:
 
     def _check_subject(self, position: int, act: acts.Act) -> None:
         """Refuse an act that is neither about this study nor about this journey."""
-        if isinstance(act, acts.JourneyAct):
+        if isinstance(act, acts.JourneyAct | acts.ActVoided):
             if act.journey != self.request.journey:
                 raise Corrupt(
                     f"Entry {position}, {said(act)}, is about {act.journey}; "

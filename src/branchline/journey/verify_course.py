@@ -14,6 +14,7 @@ from branchline.journey.machine import OUT, STOPS, Phase
 from branchline.journey.request import MAX_ROUNDS
 from branchline.journey.verify_case import Case, Detail, Release, said
 from branchline.journey.verify_frame import permitted
+from branchline.ledger.topics import LOOK_AHEAD, tag_of
 from branchline.study.lifecycle import State
 
 
@@ -206,6 +207,36 @@ def result(case: Case) -> Detail:
         named = contents[-1] if contents else "nothing"
         raise Corrupt(f"The result is {case.payload_digest}; the journey's acts name {named}")
     return {"content": case.payload_digest}
+
+
+def completeness(case: Case) -> Detail:
+    """Check that the entries of each stop bear all numbers of its topic, from the first on.
+
+    The station told the topic's secret when it let the train in. Whoever left an entry out, be it
+    one from which nothing else follows, left a gap; only the last ones of all leave none.
+    """
+    found: Detail = {}
+    for station in case.request.route.stations:
+        pinned = case.study.station(station)
+        own = [p for p in case.placed if pinned is not None and p.kid == pinned.keys.id]
+        borne = {tag for placed in own for tag in placed.entry.tags}
+        secrets = [p.act.topic for p in own if isinstance(p.act, acts.StopAccepted)]
+        if secrets:
+            found[station] = [_count_numbers(station, secret, borne) for secret in secrets]
+    return {"entries": found}
+
+
+def _count_numbers(station: str, secret: bytes, borne: set[str]) -> int:
+    """Return how many entries a stop has, which must be numbered without a gap."""
+    among = range(len(borne) + LOOK_AHEAD)
+    present = [number for number in among if tag_of(secret, number) in borne]
+    missing = sorted(set(range(max(present, default=0) + 1)) - set(present))
+    if missing:
+        raise Corrupt(
+            f"An entry of station {station!r} is missing: number {missing[0]} of its stop, "
+            f"counted from 0"
+        )
+    return len(present)
 
 
 def order(case: Case) -> Detail:

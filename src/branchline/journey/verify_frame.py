@@ -5,7 +5,9 @@ Every step is a small function that returns what it found, or raises what does n
 
 from __future__ import annotations
 
-from branchline.foundation.clock import parse_time
+from datetime import UTC, datetime
+
+from branchline.foundation.clock import parse_time, rfc3339
 from branchline.foundation.digest import digest_of
 from branchline.foundation.errors import Corrupt, NotAllowed
 from branchline.foundation.jws import read_kid
@@ -13,15 +15,17 @@ from branchline.journey import acts
 from branchline.journey.permit import announced_terms, as_decision, facts_of, require_permit
 from branchline.journey.request import check_request
 from branchline.journey.verify_case import Case, Detail, same_checkpoint
-from branchline.ledger.proof.checkpoint import open_checkpoint
-from branchline.ledger.proof.note import parse_key
 from branchline.ledger.proof.receipt import verify_receipt
 from branchline.study.lifecycle import State
+from branchline.study.witnesses import cosigners, resists, threshold_of
 from branchline.train.bundle import verify_bundle
+
+_LAST_MOMENT = 253_402_300_799
+"""The last second of the year 9999, which is as far as a date goes."""
 
 
 def checkpoint(case: Case) -> Detail:
-    """Check the ledger's checkpoint against the trusted key."""
+    """Check the ledger's checkpoint against the trusted key and the study's witnesses."""
     vkey = case.trusted_vkey
     for claimed, whose in (
         (case.evidence.log_vkey, "the evidence comes with"),
@@ -29,9 +33,28 @@ def checkpoint(case: Case) -> Detail:
     ):
         if claimed != vkey:
             raise Corrupt(f"The trusted ledger key is {vkey}, but {whose} {claimed}")
-    note = case.receipts[0].checkpoint.encode(errors="replace")
-    found = open_checkpoint(note, parse_key(vkey))
-    return {"origin": found.origin, "size": found.size, "root": found.root.hex()}
+    verified = case.policy.open_signed(case.receipts[0].checkpoint.encode(errors="replace"))
+    found, entities = verified.checkpoint, cosigners(case.study, verified.cosigned)
+    witnesses: Detail = {
+        "cosigned_by": entities,
+        "needed": threshold_of(case.study),
+        "entities": len(case.study.witnesses()),
+        "dishonest_resisted": resists(case.study),
+    }
+    if not case.policy.satisfied_by(verified.cosigned):
+        raise Corrupt(
+            f"The checkpoint of {found.size} entries is cosigned by "
+            f"{', '.join(entities) or 'nobody'}: {len(entities)} of {witnesses['entities']} legal "
+            f"entities; the study asks for {witnesses['needed']}"
+        )
+    times = sorted(cosigned.at for cosigned in verified.cosigned.values())
+    if times:
+        witnesses |= {"from": _moment(times[0]), "until": _moment(times[-1])}
+    return {"origin": found.origin, "size": found.size, "root": found.root.hex()} | witnesses
+
+
+def _moment(seconds: int) -> str:
+    return rfc3339(datetime.fromtimestamp(min(seconds, _LAST_MOMENT), UTC))
 
 
 def ledger(case: Case) -> Detail:
@@ -39,7 +62,7 @@ def ledger(case: Case) -> Detail:
     found = []
     for receipt, item in zip(case.receipts, case.evidence.items, strict=True):
         try:
-            found.append(verify_receipt(receipt, item.entry.leaf, case.trusted_vkey))
+            found.append(verify_receipt(receipt, item.entry.leaf, case.policy))
         except Corrupt as error:
             raise Corrupt(f"The receipt of entry {receipt.index} fails: {error.refused}") from error
     positions = [receipt.index for receipt in case.receipts]

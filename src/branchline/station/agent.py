@@ -15,7 +15,7 @@ from branchline.foundation.http.client import ApiClient
 from branchline.foundation.ids import new_id
 from branchline.foundation.tasks import leave_off
 from branchline.journey import acts, custody
-from branchline.journey.messages import Notice
+from branchline.journey.messages import Notice, WitnessCall, is_witness_call
 from branchline.station import control
 from branchline.station.gates import own_study
 from branchline.station.hosting import Hosting
@@ -51,10 +51,12 @@ class Agent:
         self._house.outbox.forget_lost()
         for notice in self._house.store.open_visits():
             self._open(notice)
+        self._house.cosigner.start()
         self.look_for_words()
         pause = _FIRST_PAUSE
         while True:
             try:
+                await self._house.cosigner.announce()
                 self._house.outbox.catch_up()
                 async for data in self._house.client.events("/v1/inbox", self.connected.set):
                     pause = _FIRST_PAUSE
@@ -74,10 +76,12 @@ class Agent:
         """Leave off; everything goes on when the station is back."""
         await asyncio.gather(*(visit.stop() for visit in self._visits.values()))
         await self._hosting.close()
+        await self._house.cosigner.stop()
         await self._house.outbox.close()
 
     def look_for_words(self) -> None:
-        """Hand people's decisions to the visits they are about."""
+        """Hand people's decisions to the visits they are about; see what they have looked at."""
+        self._house.cosigner.look()
         for word in self._house.store.words():
             visit = self._visits.get(word.journey)
             if visit is not None:
@@ -85,6 +89,10 @@ class Agent:
 
     async def _take(self, data: bytes) -> None:
         try:
+            if is_witness_call(data):
+                call = parse_json(data, WitnessCall, what="call to cosign", limit=NOTICE_LIMIT)
+                self._house.cosigner.told(call)
+                return
             notice = parse_json(data, Notice, what="notice", limit=NOTICE_LIMIT)
             await self._do(notice)
         except Unavailable:

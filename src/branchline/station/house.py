@@ -28,6 +28,7 @@ from branchline.journey.execution import House, TrainRun
 from branchline.journey.messages import Notice, StudyView
 from branchline.ledger.entry import Entry
 from branchline.sandbox.bubblewrap import Bubblewrap
+from branchline.station.cosigner import Cosigner
 from branchline.station.gates import Admitted, admit
 from branchline.station.outbox import Outbox
 from branchline.station.settings import StationHome, StationSettings
@@ -60,6 +61,15 @@ class StationHouse:
         self.clock = clock
         self.identity = home.identity
         self.outbox = Outbox(client, store, home.folder / "outbox")
+        self.cosigner = Cosigner(
+            home.folder,
+            settings.name,
+            home.witness,
+            settings.central.log_vkey,
+            store.engine,
+            client,
+            clock,
+        )
         self.datasets = DatasetStore(store.engine)
         self.engine = Bubblewrap(accept_weaker=frozenset(settings.accept_weaker))
         self._runs = make_folder(home.folder / "runs")

@@ -22,11 +22,14 @@ from branchline.foundation.sealing import Opening, Sealed, seal, unseal
 from branchline.foundation.tasks import leave_off
 from branchline.journey import acts
 from branchline.journey.execution import Checked, TrainRun, findings_as_json
-from branchline.journey.messages import Notice
+from branchline.journey.messages import Notice, Receipts, ReceiptsWanted
 from branchline.journey.stop import ASKS, Event, Instruction, State, replay, step
+from branchline.ledger.entry import Entry
 from branchline.sandbox.engine import Failed, FailureReason
 from branchline.station.gates import Admitted, own_study, read_request, require_still
 from branchline.station.house import StationHouse
+from branchline.station.outbox import RECORDED
+from branchline.station.receipts import check_receipts
 from branchline.station.store import PersonsWord, Queued, StoredEvent
 from branchline.station.topics import dataset_topic, stop_topic
 from branchline.station.trust import check_state, recipient
@@ -86,6 +89,7 @@ class Visit:
         self._notices: asyncio.Queue[Notice] = asyncio.Queue()
         self._values = house.store.released_values(notice.journey)
         self._task: asyncio.Task[None] | None = None
+        self._on_record = False
         events = house.store.events(self.journey, self.attempt)
         self.state = replay([event.event for event in events])
         self._departed = max((e.round for e in events if e.event == Event.DEPARTED), default=0)
@@ -274,6 +278,7 @@ class Visit:
         if self._admitted is None:
             self._bundle = bytes(await self._house.client.get_bytes(f"/v1/trains/{self._train}"))
             self._admitted = await self._house.admit(self._notice, self._bundle)
+        await self._await_receipts()
         self._run = await self._house.bind(self._admitted, f"{self.journey}-{self.attempt}")
         self._run.account(self._values)
         act = self._made(
@@ -281,6 +286,39 @@ class Visit:
             record=self._run.enforced,
         )
         await self._do(act, [])
+
+    async def _await_receipts(self) -> None:
+        """Wait until it is proved that this stop is on record; before that no data are touched."""
+        if self._on_record:
+            return
+        request, (accepted, outcome) = self._notice.request, self._accepted()
+        assert request is not None, "it was accepted"
+        if outcome != RECORDED:
+            raise Unavailable("Central has not taken the acceptance in")
+        if self._house.cosigner.alarm:
+            raise Unavailable(self._house.cosigner.alarm)
+        study = self._study()
+        act = acts.expect_act(accepted, self._house.identity.public, acts.StopAccepted)
+        asked = read_request(self._notice, study)
+        answer = await self._house.client.call(
+            "POST",
+            "/v1/ledger/receipts",
+            body=ReceiptsWanted(study=study.digest, acts=(asked.id, act.id)),
+            answer=Receipts,
+        )
+        try:
+            check_receipts(answer, request, accepted, study, self._name)
+        except Corrupt as error:
+            # What does not prove it proves nothing: the data stay where they are, and central is
+            # asked again. Whoever reads the log can see why.
+            log.error("%s is not on record: %s", self.journey, error.refused)
+            raise Unavailable(error.refused) from error
+        self._on_record = True
+
+    def _accepted(self) -> tuple[Entry, str | None]:
+        events = self._house.store.events(self.journey, self.attempt)
+        (said,) = [e.detail["act"] for e in events if e.event is Event.ACCEPTED]
+        return self._house.store.sent(said)
 
     async def _run_round(self) -> Event:
         if self._run is None:

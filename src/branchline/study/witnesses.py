@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from branchline.ledger.proof.cosignature import parse_cosigner_key
@@ -53,7 +55,7 @@ def witness_of(study: StudyDocument, station: str) -> str:
     return "" if found is None or not found.witness else found.witness.partition("+")[0]
 
 
-def cosigners(study: StudyDocument, names: set[str]) -> dict[str, list[str]]:
+def cosigners(study: StudyDocument, names: Collection[str]) -> dict[str, list[str]]:
     """Return the stations behind witnesses of the study's policy, by legal entity."""
     return {
         entity: own
