@@ -13,10 +13,27 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Any, Literal, NewType
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from branchline.environment.lock.kinds import (
+    Architecture,
+    Count,
+    DebianName,
+    DebianVersion,
+    Fingerprint,
+    Moment,
+    PoolPath,
+    PythonName,
+    PythonSeries,
+    PythonVersion,
+    Suite,
+    WheelFile,
+    WireSha256,
+)
+from branchline.environment.lock.kinds import Part as Part
+from branchline.environment.lock.kinds import Sha256 as Sha256
 from branchline.environment.lock.toml_text import Value, table
 from branchline.foundation.decoding import convert
 from branchline.foundation.digest import Digest, WireDigest, digest_of
@@ -32,32 +49,6 @@ _HEADER = """\
 # Every Debian package and wheel of an environment, by version and SHA-256.
 # Written by 'branchline environment lock'. Change the spec files and lock again instead of editing.
 """
-
-Sha256 = NewType("Sha256", str)
-"""A SHA-256 as apt and uv write it: 64 lower-case hexadecimal digits."""
-
-
-def _matching(pattern: str) -> Any:
-    return msgspec.Meta(pattern=rf"\A(?:{pattern})\Z")
-
-
-WireSha256 = Annotated[Sha256, _matching("[0-9a-f]{64}")]
-Suite = Annotated[str, _matching(r"[a-z0-9][a-z0-9.-]{0,62}")]
-Architecture = Annotated[str, _matching(r"[a-z0-9][a-z0-9-]{0,31}")]
-DebianName = Annotated[str, _matching(r"[a-z0-9][a-z0-9+.-]{0,199}")]
-DebianVersion = Annotated[str, _matching(r"[0-9][A-Za-z0-9.+:~-]{0,199}")]
-# A path below a mirror's root: never absolute, and no part of it begins with a dot.
-PoolPath = Annotated[
-    str, _matching(r"[A-Za-z0-9][^/\s\x00-\x1f]*(/[^/.\s\x00-\x1f][^/\s\x00-\x1f]*)*")
-]
-Fingerprint = Annotated[str, _matching("[0-9A-F]{40,64}")]
-PythonName = Annotated[str, _matching("[a-z0-9]+(-[a-z0-9]+)*")]
-PythonVersion = Annotated[str, _matching(r"[0-9][A-Za-z0-9.+!]{0,99}")]
-PythonSeries = Annotated[str, _matching(r"3\.[0-9]{1,3}")]
-WheelFile = Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9_.+!-]{0,250}\.whl")]
-Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-Part = Literal["base", "extra"]
 
 
 class _Struct(
@@ -130,6 +121,11 @@ class DebianPackage(_Struct, frozen=True, kw_only=True):
     suite: Suite
     source: DebianName | None = None
     source_version: DebianVersion | None = None
+
+
+def source_of(package: DebianPackage) -> str:
+    """Return the name of the source package that a package was built from."""
+    return package.source or package.name
 
 
 class DebianPart(_Struct, frozen=True, kw_only=True):

@@ -1,0 +1,177 @@
+"""What is to be locked: what was detected, and what a person adds or decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+
+from branchline.environment.lock.python.resolve import PythonWanted
+from branchline.environment.lock.suites import RUNTIME, SUITES, Suite, pythons, suite_named
+from branchline.environment.spec import Detected
+from branchline.foundation.digest import Digest
+from branchline.foundation.errors import Refused
+
+BY_HAND = "options"
+"""The winner's name where no spec file counted."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person decides about a lock.
+
+    Args:
+        suite: The Debian suite; None for the one that fits.
+        python: Take the suite's Python in this version although another was asked for.
+        runtime: Add what the runner inside a train's sandbox needs.
+        with_python: Further Python requirements.
+        with_debian: Further Debian packages.
+        accept: Take what detection suggests for what cannot be had as it was asked for.
+        upgrade: Names whose locked versions do not matter; None where that is all of them.
+        newest: Leave out Python distributions published after this RFC 3339 date.
+        offline: Use what is at hand.
+    """
+
+    suite: str | None = None
+    python: str | None = None
+    runtime: bool = True
+    with_python: tuple[str, ...] = ()
+    with_debian: tuple[str, ...] = ()
+    accept: bool = False
+    upgrade: tuple[str, ...] | None = ()
+    newest: str | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Everything that decides what a lock has to hold."""
+
+    winner: str
+    suite: Suite
+    debian: tuple[str, ...]
+    python: PythonWanted
+    python_version: str | None = None
+    files: Mapping[str, Digest] = field(default_factory=dict)
+    differences: tuple[str, ...] = ()
+
+    @property
+    def has_python(self) -> bool:
+        """Tell whether there is anything for Python to resolve."""
+        return bool(self.python.requirements or self.python.more)
+
+
+def decide(detected: Detected | None, options: Options, suite_before: str | None) -> Wanted:
+    """Put together what was detected and what a person decided.
+
+    Args:
+        detected: What spec files ask for; None where there are none.
+        options: The person's decisions.
+        suite_before: The suite of the lock that is renewed.
+
+    Raises:
+        Refused: Something asked for cannot be locked, or the Python asked for is not to be had.
+    """
+    asked = detected or Detected(winner=BY_HAND)
+    differences: tuple[str, ...] = ()
+    if options.accept:
+        asked, differences = asked.accepting_suggestions()
+    _refuse_unsupported(asked)
+    suite = _suite(asked, options, suite_before)
+    python_difference = _python(asked, options, suite)
+    added = tuple(_requirement(text) for text in options.with_python)
+    wanted = PythonWanted(
+        requirements=tuple(dict.fromkeys((*asked.python, *added))),
+        more=RUNTIME if options.runtime else (),
+        constraints=asked.constraints,
+        hashes=asked.hashes,
+    )
+    return Wanted(
+        winner=asked.winner,
+        suite=suite,
+        debian=tuple(sorted({*asked.debian, *options.with_debian})),
+        python=wanted,
+        python_version=asked.python_version,
+        files=asked.files,
+        differences=(*differences, *python_difference),
+    )
+
+
+def _refuse_unsupported(asked: Detected) -> None:
+    if not asked.unsupported:
+        return
+    advice = "Change the spec files; 'branchline environment detect' shows all of it"
+    settled = {suggestion.settles for suggestion in asked.suggestions}
+    if all(sentence in settled for sentence in asked.unsupported):
+        said = "; ".join(suggestion.difference for suggestion in asked.suggestions)
+        advice = f"Accept this instead with --accept-suggestions: {said}"
+    raise Refused(
+        asked.unsupported[0], advice=advice, detail={"unsupported": list(asked.unsupported)}
+    )
+
+
+def _suite(asked: Detected, options: Options, before: str | None) -> Suite:
+    """Return the suite a person chose, else the lock's, else the first that has the Python asked."""
+    if options.suite is not None:
+        return suite_named(options.suite)
+    if before is not None:
+        return suite_named(before)
+    series = options.python or asked.python_version
+    return next((s for s in SUITES.values() if series == s.python), next(iter(SUITES.values())))
+
+
+def _python(asked: Detected, options: Options, suite: Suite) -> tuple[str, ...]:
+    """Return what to record where another Python is taken than was asked for.
+
+    Raises:
+        Refused: It is not the suite's, and nobody decided to take that one.
+    """
+    if options.python is not None and options.python != suite.python:
+        raise Refused(
+            f"{suite.name} has Python {suite.python}, not {options.python[:20]}",
+            advice=f"An image has its suite's own Python: {pythons()}",
+        )
+    said = None
+    if asked.python_version not in (None, suite.python):
+        said = f"Python {asked.python_version}"
+    elif asked.requires_python and not _allows(asked.requires_python, suite.python):
+        said = f"Python {asked.requires_python}"
+    if said is None:
+        return ()
+    if options.python is None:
+        fitting = [s.name for s in SUITES.values() if _fits(asked, s)]
+        other = f"lock with --suite {fitting[0]}, or " if fitting else ""
+        raise Refused(
+            f"The spec files ask for {said}, and {pythons()}",
+            advice=f"{other}take {suite.python} on purpose with --python {suite.python}".capitalize(),
+        )
+    return (f"{said} asked for, {suite.python} used on purpose",)
+
+
+def _fits(asked: Detected, suite: Suite) -> bool:
+    if asked.python_version is not None:
+        return asked.python_version == suite.python
+    return asked.requires_python is None or _allows(asked.requires_python, suite.python)
+
+
+def _allows(specifiers: str, series: str) -> bool:
+    """Tell whether some version of a series is allowed; Debian's is neither the first nor last."""
+    said = SpecifierSet(specifiers)
+    return any(said.contains(f"{series}.{patch}") for patch in range(30))
+
+
+def _requirement(text: str) -> str:
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement as error:
+        raise Refused(
+            f"{text[:80]!r} is not a Python requirement", advice="Write it as in 'numpy>=1.26'"
+        ) from error
+    if requirement.url:
+        raise Refused(
+            f"{requirement.name} is asked for by URL; a lock holds versions from the index",
+            advice=f"Write {requirement.name} with a version",
+        )
+    return str(requirement)
