@@ -116,7 +116,7 @@ def _unzipped(data: bytes) -> dict[str, bytes]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         entries = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, OSError) as error:
+    except (*_DAMAGED, zipfile.BadZipFile) as error:
         raise Refused("The crate is not a ZIP file", advice=advice) from error
     if len(entries) > _MOST_FILES or sum(e.file_size for e in entries) > _MOST_BYTES:
         raise Refused(f"The crate holds more than {_MOST_FILES} files or {_MOST_BYTES >> 30} GiB")
