@@ -1,6 +1,6 @@
 # Two words for everyone: `make demo` and `make test`. Both bring what they need.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bench bench-round soak setup format lock
+.PHONY: help demo test check lint bench bench-round bench-ledger soak setup format lock
 
 BIN := .venv/bin
 # Without compiled modules every command would compile the whole package anew.
@@ -28,10 +28,13 @@ lint: setup ## format, lint, types and house only
 soak: setup ## crashes and restarts over many seeds (minutes)
 	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m soak $(PYTEST)
 
-bench: bench-round ## every benchmark
+bench: bench-round bench-ledger ## every benchmark
 
 bench-round: setup ## an empty federated round, beside Flower's
 	@$(BIN)/python benchmarks/round.py $(BENCH)
+
+bench-ledger: setup ## the ledger, beside pymerkle and a bare SQLite table
+	@$(BIN)/python benchmarks/ledger.py $(BENCH)
 
 setup: ## Debian packages and .venv for developers
 	@scripts/setup dev

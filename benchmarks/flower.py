@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+from benchmarks import peers
 from benchmarks.programs import ProgramFailed, Programs
 
 REQUIREMENTS = ("flwr==1.41.0", "numpy")
@@ -56,19 +54,7 @@ insecure = true
 
 def make_environment(cache: Path) -> Path:
     """Make a virtual environment with Flower, once; return its ``bin`` folder."""
-    name = hashlib.sha256(repr((REQUIREMENTS, sys.version)).encode()).hexdigest()[:12]
-    folder = cache / f"flower-{name}"
-    done = folder / "complete"
-    if not done.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=120)
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        options = ["--disable-pip-version-check", *REQUIREMENTS]
-        with (folder / "install.log").open("wb") as log:
-            command = [*pip, *options]
-            subprocess.run(command, check=True, timeout=600, stdout=log, stderr=log)
-        done.touch()
-    return folder / "bin"
+    return peers.make_environment(cache, "flower", REQUIREMENTS)
 
 
 def environment(binaries: Path, folder: Path) -> dict[str, str]:
