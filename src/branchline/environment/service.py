@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import msgspec
 
@@ -72,57 +72,113 @@ def compressed_limit(size: int) -> int:
     return size + size // 16 + _SPARE
 
 
+class Supplier(Protocol):
+    """Give an image's manifest and compressed blobs."""
+
+    @property
+    def name(self) -> str:
+        """Return what the supplier is called in a sentence."""
+        ...
+
+    async def manifest(self, digest: Digest) -> bytes:
+        """Return the bytes that are to be an image's manifest.
+
+        Raises:
+            NotFound: The image is not there, whole.
+        """
+        ...
+
+    async def blob(self, image: Digest, blob: Digest, size: int, scratch: Path) -> Path:
+        """Return a file with what is to be a blob, compressed: one in `scratch`, or its own."""
+        ...
+
+
+async def fetch_image(
+    supplier: Supplier, digest: Digest, store: Store, progress: Progress, limit: int = LARGEST
+) -> None:
+    """Bring an image into the store; layers that are there are not fetched.
+
+    Args:
+        supplier: Who has it; not believed.
+        digest: The image.
+        store: Where it goes.
+        progress: Told what is done.
+        limit: The most bytes it may have, expanded.
+
+    Raises:
+        NotFound: The supplier does not have it, whole.
+        Unavailable: The supplier cannot be reached, or the disk is full.
+        Corrupt: What came is not the image.
+        Refused: It is too large, or of another form than images are built in here.
+    """
+    from branchline.environment.image.image import read_image
+    from branchline.environment.image.intake import missing_layers, take_image, take_layer
+
+    async def take(number: int, layer: LayerOf) -> None:
+        async with lanes:
+            progress(f"{supplier.name}: {number} of {len(layers)}, {layer.title}")
+            file = await supplier.blob(digest, layer.digest, layer.size, scratch)
+            content = expand(file, layer.digest, layer.size)
+            await asyncio.to_thread(take_layer, store, layer.digest, layer.title, content)
+            if file.parent == scratch:
+                file.unlink()
+
+    async with _scratch(store, "fetch") as scratch:
+        found = await _documents(supplier, digest, scratch)
+        image = await asyncio.to_thread(read_image, found, digest)
+        if image.size > limit:
+            raise Refused(
+                f"The image {digest} has {image.size} bytes; up to {limit} are taken here"
+            )
+        lacking = set(await asyncio.to_thread(missing_layers, store, image))
+        layers = [layer for layer in image.layers if layer.digest in lacking]
+        # One unpacks while the next one comes.
+        lanes = asyncio.Semaphore(_LANES)
+        tasks = [asyncio.create_task(take(n, layer)) for n, layer in enumerate(layers, 1)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            await leave_off(tasks)
+        await asyncio.to_thread(take_image, store, found, digest)
+
+
+async def _documents(supplier: Supplier, digest: Digest, scratch: Path) -> Documents:
+    from branchline.environment.image.image import Documents
+
+    manifest = await supplier.manifest(digest)
+    if digest_of(manifest) != digest:
+        raise Corrupt(f"The manifest that came is not that of the image {digest}")
+    (config, size), *_ = blobs_of(manifest).items()
+    file = await supplier.blob(digest, config, size, scratch)
+    content = await asyncio.to_thread(lambda: b"".join(expand(file, config, size)))
+    return Documents(manifest, content)
+
+
 class ImageService:
     """The images of a service, for one who may bring and fetch them.
 
     Args:
         client: Calls it.
-        limit: The most bytes of an image, expanded, that are fetched.
-        name: What the service is called in a sentence.
+        name: What it is called in a sentence.
     """
 
-    def __init__(self, client: ApiClient, *, limit: int = LARGEST, name: str = "central") -> None:
-        self._client, self._limit, self.name = client, limit, name
+    def __init__(self, client: ApiClient, name: str = "central") -> None:
+        self._client, self.name = client, name
 
     async def has(self, digest: Digest) -> bool:
         """Tell whether the service has an image, whole."""
         return await self._client.has(f"/v1/images/{digest}")
 
-    async def fetch(self, digest: Digest, store: Store, progress: Progress) -> None:
-        """Bring an image into the store; layers that are there are not fetched.
+    async def manifest(self, digest: Digest) -> bytes:
+        """Fetch an image's manifest."""
+        return bytes(await self._client.get_bytes(f"/v1/images/{digest}"))
 
-        Raises:
-            NotFound: The service does not have it, whole.
-            Unavailable: It cannot be reached, or the disk is full.
-            Corrupt: What came is not the image.
-            Refused: It is too large, or of another form than images are built in here.
-        """
-        from branchline.environment.image.image import read_image
-        from branchline.environment.image.intake import missing_layers, take_image
-
-        async with _scratch(store, "fetch") as scratch:
-            found = await self._documents(digest, scratch)
-            image = await asyncio.to_thread(read_image, found, digest)
-            if image.size > self._limit:
-                raise Refused(
-                    f"The image {digest} has {image.size} bytes; up to {self._limit} are taken here"
-                )
-            lacking = set(await asyncio.to_thread(missing_layers, store, image))
-            layers = [layer for layer in image.layers if layer.digest in lacking]
-            # One unpacks while the next one comes.
-            lanes = asyncio.Semaphore(_LANES)
-
-            async def take(number: int, layer: LayerOf) -> None:
-                async with lanes:
-                    progress(f"{self.name}: {number} of {len(layers)}, {layer.title}")
-                    await self._layer(digest, layer, store, scratch)
-
-            tasks = [asyncio.create_task(take(n, layer)) for n, layer in enumerate(layers, 1)]
-            try:
-                await asyncio.gather(*tasks)
-            finally:
-                await leave_off(tasks)
-            await asyncio.to_thread(take_image, store, found, digest)
+    async def blob(self, image: Digest, blob: Digest, size: int, scratch: Path) -> Path:
+        """Fetch a compressed blob into a folder."""
+        file = scratch / blob.removeprefix("sha256:")
+        path = f"/v1/images/{image}/blobs/{blob}"
+        await self._client.save(path, file, compressed_limit(size))
+        return file
 
     async def push(self, digest: Digest, store: Store, progress: Progress) -> int:
         """Bring an image of the store to the service; blobs that are there are not sent.
@@ -149,31 +205,6 @@ class ImageService:
                 packed = await asyncio.to_thread(_pack, store, found, blob, file)
                 await self._client.put_file(f"/v1/images/{digest}/blobs/{blob}", file, packed)
         return len(missing)
-
-    async def _documents(self, digest: Digest, scratch: Path) -> Documents:
-        from branchline.environment.image.image import Documents
-
-        manifest = bytes(await self._client.get_bytes(f"/v1/images/{digest}"))
-        if digest_of(manifest) != digest:
-            raise Corrupt(f"The manifest that came is not that of the image {digest}")
-        (config, size), *_ = blobs_of(manifest).items()
-        file = scratch / "config"
-        await self._save(digest, config, size, file)
-        content = await asyncio.to_thread(lambda: b"".join(expand(file, config, size)))
-        return Documents(manifest, content)
-
-    async def _layer(self, image: Digest, layer: LayerOf, store: Store, scratch: Path) -> None:
-        from branchline.environment.image.intake import take_layer
-
-        file = scratch / layer.digest.removeprefix("sha256:")
-        await self._save(image, layer.digest, layer.size, file)
-        content = expand(file, layer.digest, layer.size)
-        await asyncio.to_thread(take_layer, store, layer.digest, layer.title, content)
-        file.unlink()
-
-    async def _save(self, image: Digest, blob: Digest, size: int, file: Path) -> None:
-        path = f"/v1/images/{image}/blobs/{blob}"
-        await self._client.save(path, file, compressed_limit(size))
 
 
 @asynccontextmanager
