@@ -56,7 +56,7 @@ def main(grid, context):
         fraction_train=1.0, fraction_evaluate=0.0, min_train_nodes=3, min_available_nodes=3
     )
     # Noise, as trained models are: of one number, every chunk of an array would be the same chunk.
-    noise = np.random.default_rng(0).standard_normal(settings["size"], np.float32)
+    noise = np.random.default_rng(0).random(settings["size"], np.float32)
     model = ArrayRecord([noise])
     strategy.start(grid, model, num_rounds=settings["num-server-rounds"])
     out = Path(settings["out"])

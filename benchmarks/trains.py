@@ -19,7 +19,7 @@ def station(data, state, parameters):
 
 
 def noise(size):
-    return np.random.default_rng(0).standard_normal(size, np.float32)
+    return np.random.default_rng(0).random(size, np.float32)
 
 
 def combine(updates, state, parameters):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
@@ -15,10 +16,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from branchline.foundation.blobs import BlobStore, FolderBlobs, MemoryBlobs
+from branchline.foundation.buffers import Room
 from branchline.foundation.clock import FixedClock, SystemClock, parse_time, rfc3339
 from branchline.foundation.database import open_database, reading, writing
 from branchline.foundation.digest import Digest, digest_of
-from branchline.foundation.durable import make_folder, write_durably
+from branchline.foundation.durable import EarlySync, make_folder, write_durably
 from branchline.foundation.errors import BY_CODE, BranchlineError, Corrupt, NotFound, Refused
 from branchline.foundation.ids import Id, Name, check_name, id_from_bytes, new_id
 
@@ -264,3 +266,39 @@ def test_an_error_is_one_sentence_and_an_advice(kind: type[BranchlineError]) -> 
     assert str(kind("Only this")) == "Only this."
     assert BY_CODE[kind.code] is kind
     assert kind.exit_code > 0
+
+
+def test_what_is_put_by_is_still_there(tmp_path: Path) -> None:
+    """It only leaves memory; one that was never put is no error."""
+    blobs = FolderBlobs(tmp_path)
+    digest = blobs.put(bytes(300_000))
+    blobs.put_by(digest)
+    assert blobs.get(digest) == bytes(300_000)
+    blobs.put_by(digest_of(b"never put"))
+
+
+def test_a_file_forced_early_is_whole(tmp_path: Path) -> None:
+    """Writing goes on while what is written goes to disk; the disk's errors are told."""
+    with (tmp_path / "large").open("wb", buffering=0) as file, EarlySync(file.fileno()) as early:
+        for _ in range(40):
+            file.write(bytes(1 << 20))
+            early.wrote(1 << 20)
+        early.finish()
+    assert (tmp_path / "large").stat().st_size == 40 << 20
+    reading_end, writing_end = os.pipe()
+    try:
+        with EarlySync(writing_end) as early, pytest.raises(OSError, match="Invalid argument"):
+            early.wrote(20 << 20)  # a pipe cannot be forced to disk
+            early.finish()
+    finally:
+        os.close(reading_end)
+        os.close(writing_end)
+
+
+def test_a_room_is_used_again_and_grows() -> None:
+    """Memory is taken from the kernel once; the last payload's bytes are overwritten."""
+    room = Room()
+    first = room.take(5 << 20)
+    first[:5] = b"first"
+    assert bytes(room.take(4 << 20)[:5]) == b"first"
+    assert len(room.take(6 << 20)) == 6 << 20

@@ -161,10 +161,72 @@ async def test_a_state_made_while_it_is_written_arrives_whole(engine: Engine, be
         await session.close()
 
 
-async def test_large_updates_are_opened_side_by_side_and_keep_their_order(
+async def test_a_state_that_proves_false_at_its_very_end_reaches_no_train(
     engine: Engine, bench: Bench
 ) -> None:
-    """Several parcels go into the session's memory at the same time, each to its own place."""
+    """All of it may be in the session by then; the train does not run on it."""
+    source = """
+    def station(data, state, parameters):
+        print("here it is")
+        return {}
+    """
+    key = X25519PrivateKey.generate()
+    to = [to_bech32("age", key.public_key().public_bytes_raw())]
+    sealed = seal_named(encode_payload({"model": np.zeros(300_000)}), to)
+    session = await engine.start(bench.job(source))
+    try:
+        with pytest.raises(Corrupt, match="not the one"):
+            other = Opening(sealed.data, key, sealed.content)
+            await session.run(RoundRequest(1, state=other))
+        after = await session.run(RoundRequest(2))
+        assert isinstance(after, Failed)
+        assert after.reason is FailureReason.KILLED
+        assert b"here it is" not in after.logs
+    finally:
+        await session.close()
+
+
+async def test_a_state_nobody_takes_ends_with_the_round(engine: Engine, bench: Bench) -> None:
+    """A train that has the runner read no more holds up its own round only."""
+    source = """
+    import sys, time
+
+    def station(data, state, parameters):
+        for module in list(sys.modules.values()):
+            if hasattr(module, "unpack") and hasattr(module, "_receive"):
+                module.unpack = lambda *given, **more: time.sleep(99)
+        return {}
+    """
+    before = footprint()
+    session = await engine.start(bench.job(source, limited(wall_seconds=1)))
+    try:
+        assert isinstance(await session.run(RoundRequest(1)), Completed)
+        state = encode_payload({"model": np.zeros(3_000_000)})
+        outcome = await session.run(RoundRequest(2, state=state))
+        assert isinstance(outcome, Failed)
+        assert outcome.reason is FailureReason.WALL_TIME
+    finally:
+        await session.close()
+    assert footprint() == before
+
+
+async def test_inputs_larger_than_the_trains_share_do_not_count_as_its_memory(
+    engine: Engine, bench: Bench
+) -> None:
+    """Many stations' updates fit beside a modest limit."""
+    source = """
+    def combine(updates, state, parameters):
+        return None, {"sum": float(sum(u["model"].sum() for u in updates))}
+    """
+    update = encode_payload({"model": np.ones(4_000_000)})
+    job = bench.job(source, limited(memory_bytes=192 * MIB), purpose="aggregator")
+    outcome = await run_once(engine, job, RoundRequest(1, updates=[update] * 8))
+    assert isinstance(outcome, Completed), outcome
+    assert payload(outcome.result)["sum"] == 32_000_000
+
+
+async def test_large_updates_keep_their_order(engine: Engine, bench: Bench) -> None:
+    """Several parcels go into the session's memory, each to its own place."""
     source = """
     def combine(updates, state, parameters):
         return None, {"first": [float(u["model"][0]) for u in updates],

@@ -303,6 +303,13 @@ ATTACKS = {
         "fd = os.open('/dev/zero', os.O_RDONLY)\n"
         "socket.send_fds(link(), [answer([['outputs', 1 << 20]], False)], [fd])",
     ),
+    "flowing answer": (
+        "bad-output",
+        "host = link(); ours, theirs = socket.socketpair(); ours.sendall(bytes(64) + b'.')\n"
+        "message = frame({'round': 1, 'status': 'completed', 'inline': 'flow',\n"
+        "    'parts': [['outputs', 64]]})\n"
+        "socket.send_fds(host, [message], [theirs.fileno()])",
+    ),
     "many descriptors": (
         "bad-output",
         "socket.send_fds(link(), [answer([], True)], [0] * 9)",

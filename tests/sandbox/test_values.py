@@ -21,6 +21,7 @@ from branchline.sandbox.inside.values import (
     PayloadError,
     decode_payload,
     encode_payload,
+    prepare_payload,
 )
 
 LIMIT = 1 << 20
@@ -335,3 +336,30 @@ def test_the_codec_does_not_load_pandas() -> None:
         "sys.exit('pandas' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+@given(st.data())
+def test_bytes_pass_as_they_are_only_if_encoding_anew_gives_the_same(data: st.DataObject) -> None:
+    """One changed bit anywhere - padding, metadata, a value - and they do not pass."""
+    array = data.draw(st_numpy.arrays("f4", st.integers(0, 40)))
+    given = bytearray(encode_payload({"model": array, "n": 3, "t": {"a": [1, None, 3]}}))
+    kept = bytes(given)
+    assert prepare_payload(decode_payload(kept, max_bytes=LIMIT)).is_in(kept)
+    given[data.draw(st.integers(0, len(given) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    assert not prepare_payload(decode_payload(kept, max_bytes=LIMIT)).is_in(bytes(given))
+    changed = bytes(given)
+    try:
+        payload = decode_payload(changed, max_bytes=LIMIT)
+        encoded = prepare_payload(payload)
+    except PayloadError:
+        return
+    assert encoded.is_in(changed) == (encoded.to_bytes() == changed)
+
+
+def test_a_large_array_that_was_replaced_is_encoded_anew() -> None:
+    """What does not lie in the bytes themselves is never taken for them."""
+    data = encode_payload({"model": np.arange(100_000.0)})
+    payload = decode_payload(data, max_bytes=LIMIT)
+    assert prepare_payload(payload).is_in(data)
+    assert not prepare_payload({"model": np.zeros(100_000)}).is_in(data)
+    assert not prepare_payload({"model": np.zeros(100_001)}).is_in(data)

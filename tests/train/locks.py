@@ -23,7 +23,10 @@ _SHA = Sha256("2" * 64)
 
 
 def lock(
-    *wheels: str, debian: tuple[str, ...] = ("libc6",), image: Digest | None = IMAGE, pylock: bytes = PYLOCK
+    *wheels: str,
+    debian: tuple[str, ...] = ("libc6",),
+    image: Digest | None = IMAGE,
+    pylock: bytes = PYLOCK,
 ) -> Lock:
     """Return a lock of these wheels (``name==version``) and extra Debian packages."""
     pairs = [text.split("==") for text in wheels]

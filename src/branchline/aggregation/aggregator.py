@@ -178,4 +178,4 @@ class Aggregator:
         if len(payload) <= SMALL:
             return seal_named(payload, recipients)
         file = self._folder.with_name(f"{self._folder.name}.{secrets.token_hex(4)}.parcel")
-        return await asyncio.to_thread(seal_into, file, payload, recipients)
+        return await asyncio.to_thread(seal_into, file, payload, recipients, to_disk=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -201,18 +201,30 @@ class Aggregators:
         stations = journey.stations(StopPhase.RELEASED)
         inputs = {s: _named(journey.stops[s].parcel) for s in stations}
         try:
-            updates = await asyncio.gather(*(self._fetch(inputs[s]) for s in stations))
-            state = None if journey.state is None else await self._fetch(journey.state)
-            done = await place.aggregator.combine(
-                journey.round, updates, state, self._stations(course), self._requester(course)
-            )
+            done = await self._combined(course, place.aggregator, list(inputs.values()))
         except AggregationFailed as error:
             await self._fail(course, error.refused)
             return
         except Corrupt as error:
             await self._fail(course, f"A parcel is damaged: {error.refused}")
             return
+        used = [*inputs.values(), *([] if journey.state is None else [journey.state])]
         await self._record(course, journey.round, inputs, done)
+        await asyncio.to_thread(self._put_by, used)
+
+    async def _combined(
+        self, course: Course, aggregator: Aggregator, parcels: Sequence[Digest]
+    ) -> Combination:
+        journey = course.journey
+        updates = await asyncio.gather(*(self._fetch(parcel) for parcel in parcels))
+        state = None if journey.state is None else await self._fetch(journey.state)
+        return await aggregator.combine(
+            journey.round, updates, state, self._stations(course), self._requester(course)
+        )
+
+    def _put_by(self, parcels: Sequence[Digest]) -> None:
+        for parcel in parcels:
+            self._desk.store.blobs.put_by(parcel)
 
     async def _fetch(self, digest: Digest) -> Bytes:
         small = self._desk.store.small_parcel(digest)

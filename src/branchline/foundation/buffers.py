@@ -37,6 +37,23 @@ def fresh(size: int) -> memoryview:
     return memoryview(region)
 
 
+class Room:
+    """Memory for one large payload after another, so that it comes from the kernel only once.
+
+    What is in it is overwritten by the next payload: its owner knows when the last one is done
+    with.
+    """
+
+    def __init__(self) -> None:
+        self._memory = memoryview(b"")
+
+    def take(self, size: int) -> memoryview:
+        """Return writable memory of a size; what was taken before is no longer valid."""
+        if size > len(self._memory):
+            self._memory = fresh(size)
+        return self._memory[:size]
+
+
 def gather(parts: Pieces) -> memoryview:
     """Return pieces as one whole, read-only."""
     whole, at = fresh(parts.size), 0

@@ -82,11 +82,18 @@ def seal_named(data: Bytes, recipients: Sequence[str]) -> Sealed:
         return Sealed(whole, *names())
 
 
-def seal_into(file: Path, data: Bytes, recipients: Sequence[str]) -> Sealed:
+def seal_into(
+    file: Path, data: Bytes, recipients: Sequence[str], *, to_disk: bool = False
+) -> Sealed:
     """Seal bytes into a new file; what is returned is a view of it. Not forced to disk.
 
     A large payload is written as it is sealed, so that it is in memory once, as the file's pages.
-    On its way to disk it is all the same, for whoever forces it next.
+
+    Args:
+        file: Where to.
+        data: What to seal.
+        recipients: As in ``seal_named``.
+        to_disk: Send it on its way to disk meanwhile, for whoever forces it next.
 
     Raises:
         Refused, Corrupt: As ``seal_named``.
@@ -100,7 +107,8 @@ def seal_into(file: Path, data: Bytes, recipients: Sequence[str]) -> Sealed:
                 view = piece
                 while view:
                     view = view[os.write(descriptor, view) :]
-                early.wrote(len(piece))
+                if to_disk:
+                    early.wrote(len(piece))
             early.finish()
             names = named()
         mapped = memoryview(mmap.mmap(descriptor, sealing.size, access=mmap.ACCESS_READ))

@@ -136,7 +136,8 @@ class TrainRun:
         if not findings.payload:
             return Checked(b"", findings, decision, logs)
         # Encoded anew: bits that are no values (padding, bits under nulls) do not leave.
-        leaving = gather(prepare_payload(findings.payload))
+        encoded = prepare_payload(findings.payload)
+        leaving = outputs if encoded.is_in(outputs) else gather(encoded)
         return Checked(leaving, findings, decision, logs)
 
     def account(self, values: int) -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from branchline.foundation.buffers import Pieces
@@ -29,12 +30,15 @@ from branchline.sandbox.inside.frames import (
     Outgoing,
     TooLarge,
     pack,
+    pack_flow,
     size_of,
 )
 from branchline.sandbox.limits import RunRecord, Usage
 from branchline.sandbox.logs import LogPipe
 from branchline.sandbox.process import SandboxProcess, killed_by
 
+_FLOW_SHARE = 4
+"""Inputs of at most one part in so many of a train's memory are put into it."""
 _SPARE_BYTES = 64 << 10  # a failure's trace may come on top of the output limit
 _PROCESSORS = os.cpu_count() or 1
 _REASONS = {
@@ -146,11 +150,30 @@ class SandboxSession:
             parts.append(("state", request.state))
         parts += [("update", update) for update in request.updates]
         header = {"round": request.round}
-        small = sum(size_of(part) for _, part in parts) <= INLINE_LIMIT
-        frame = pack(header, parts) if small else await _pack_aside(header, parts)
-        if not await self._parts.channel.send(frame):
+        size = sum(size_of(part) for _, part in parts)
+        if size <= INLINE_LIMIT:
+            sent = await self._parts.channel.send(pack(header, parts))
+        elif size * _FLOW_SHARE <= self._spec.limits.memory_bytes:
+            sent = await self._flow(header, parts)
+        else:
+            # In a memfd, which is the host's memory, not the train's.
+            sent = await self._parts.channel.send(await _pack_aside(header, parts))
+        if not sent:
             return None
         return await self._parts.channel.receive(self._spec.limits.output_bytes + _SPARE_BYTES)
+
+    async def _flow(
+        self, header: Mapping[str, object], parts: list[tuple[str, Bytes | Pieces]]
+    ) -> bool:
+        frame, flow = pack_flow(header, parts)
+        # In a thread of its own: a train that does not read holds up nobody else.
+        with ThreadPoolExecutor(1, "flow") as thread:
+            try:
+                # If the session is gone, so is the flow's other end.
+                await self._parts.channel.send(frame)
+                return await asyncio.wrap_future(thread.submit(flow.send))
+            finally:
+                flow.stop()
 
     async def _watch(self, waiting: asyncio.Future[Incoming | None]) -> FailureReason | None:
         """Wait for the answer; return a reason when wall or CPU time runs out before it."""

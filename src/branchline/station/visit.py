@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from branchline.disclosure.findings import Findings
 from branchline.disclosure.policy import person_may_release
+from branchline.foundation.buffers import Room
 from branchline.foundation.canonical import digest_of_json
 from branchline.foundation.digest import Bytes, Digest
 from branchline.foundation.errors import BranchlineError, Corrupt, Unavailable
@@ -85,6 +86,7 @@ class Visit:
         self._admitted: Admitted | None = None
         self._bundle = b""
         self._run: TrainRun | None = None
+        self._room = Room()
         self._words: asyncio.Queue[PersonsWord] = asyncio.Queue()
         self._notices: asyncio.Queue[Notice] = asyncio.Queue()
         self._values = house.store.released_values(notice.journey)
@@ -169,6 +171,7 @@ class Visit:
         if self._run is not None:
             await self._run.close()
             self._run = None
+        self._room = Room()
 
     def told(self, notice: Notice) -> None:
         """Take a notice about the next round, or about another recipient."""
@@ -526,7 +529,8 @@ class Visit:
         check_state(self._study(), self.journey, self._round.number, ref)
         data: Bytes | None = ref.data
         if data is None:
-            data = await self._house.client.get_bytes(f"/v1/parcels/{ref.digest}")
+            # The state of the round before is in the sandbox long since.
+            data = await self._house.client.get_bytes(f"/v1/parcels/{ref.digest}", self._room)
         own = self._house.identity.seal_private
         if len(data) > LARGE:
             # Opened while it is written to the sandbox's memory, not before.

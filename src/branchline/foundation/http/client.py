@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from branchline.foundation.buffers import fresh
+from branchline.foundation.buffers import Room, fresh
 from branchline.foundation.clock import Clock, SystemClock
 from branchline.foundation.decoding import decode_json
 from branchline.foundation.digest import Bytes, Digest, sha256_of
@@ -142,9 +142,18 @@ class ApiClient:
         except msgspec.DecodeError as error:
             raise Corrupt(f"The answer to {method} {path} is not acceptable: {error}") from error
 
-    async def get_bytes(self, path: str) -> Bytes:
-        """Fetch octets."""
-        return await self._exchange(_Request("GET", path), _read)
+    async def get_bytes(self, path: str, room: Room | None = None) -> Bytes:
+        """Fetch octets.
+
+        Args:
+            path: Where from.
+            room: Where large ones are put, in place of fresh memory.
+        """
+
+        async def read(response: aiohttp.ClientResponse) -> Bytes:
+            return await _read(response, room)
+
+        return await self._exchange(_Request("GET", path), read)
 
     async def put_bytes(self, path: str, data: Bytes, digest: Digest | None = None) -> Bytes:
         """Send octets, in pieces, and return the answer's octets.
@@ -359,12 +368,13 @@ def _unreachable(base_url: str, error: BaseException) -> Unavailable:
     )
 
 
-async def _read(response: aiohttp.ClientResponse) -> Bytes:
+async def _read(response: aiohttp.ClientResponse, room: Room | None = None) -> Bytes:
     """Read an answer whole; a large one of known length goes straight to where it stays."""
     length = response.content_length
     if length is None or length <= PIECE or response.status >= 400:
         return await response.read()
-    whole, body = fresh(length), take_over(response)
+    whole = fresh(length) if room is None else room.take(length)
+    body = take_over(response)
     try:
         await body.fill(whole)
     finally:

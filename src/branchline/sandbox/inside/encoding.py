@@ -21,6 +21,8 @@ from .kinds import (
     check_name,
 )
 
+_SMALL = 64 << 10
+
 
 class Encoded:
     """Hold a payload ready to be written, so that a caller can place the bytes itself.
@@ -39,6 +41,24 @@ class Encoded:
         gathered = _Pieces()
         self._write(pa.PythonFile(gathered, mode="w"))
         return gathered.pieces
+
+    def is_in(self, data: Any) -> bool:
+        """Tell whether `data`, which cannot change, is seen at once to be exactly this stream.
+
+        Arrays that were decoded from `data` and passed on as they are lie in it, at the place they
+        are encoded to; all the rest is small, and compared.
+        """
+        view = memoryview(data).cast("B")
+        if len(view) != self.size:
+            return False
+        at, start = 0, pa.py_buffer(view).address
+        for piece in self.pieces():
+            here = view[at : at + len(piece)]
+            same = pa.py_buffer(piece).address == start + at
+            if not same and (len(piece) > _SMALL or bytes(here) != bytes(piece)):
+                return False
+            at += len(piece)
+        return True
 
     def to_bytes(self) -> bytes:
         """Return the stream as bytes."""

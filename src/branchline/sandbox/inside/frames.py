@@ -4,12 +4,17 @@ One frame is one message on a SOCK_SEQPACKET socket: four bytes with the header'
 header (JSON), and the parts one after another. Parts that together exceed `INLINE_LIMIT` travel
 in a memfd instead: the sender fills and seals it (no write, no growth, no shrinking), so that the
 receiver can map it and nobody can change it or cut it off under the receiver's eyes.
+
+The host may have them flow through a stream socket, too, into memory that the receiver keeps from
+round to round. The host itself never reads from one.
 """
 
+import contextlib
 import fcntl
 import json
 import mmap
 import os
+import socket
 import stat
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +23,7 @@ from typing import Any, NamedTuple, Protocol
 INLINE_LIMIT = 64 << 10
 FRAME_LIMIT = 160 << 10
 _ALIGNMENT = 64
+_FLOWING, _WHOLE = "flow", b"."
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
@@ -57,10 +63,7 @@ def pack(header: Mapping[str, Any], parts: Sequence[tuple[str, Any]]) -> Outgoin
     sizes = [(name, size_of(part)) for name, part in parts]
     total = sum(_padded(size) for _, size in sizes)
     inline = total <= INLINE_LIMIT
-    text = json.dumps({**header, "parts": sizes, "inline": inline}).encode()
-    head = struct.pack("<I", len(text)) + text
-    if len(head) + INLINE_LIMIT > FRAME_LIMIT:
-        raise TooLarge("the frame has too many parts")
+    head = _head(header, sizes, inline)
     if inline:
         body = bytearray(total)
         _fill(memoryview(body), parts)
@@ -68,13 +71,55 @@ def pack(header: Mapping[str, Any], parts: Sequence[tuple[str, Any]]) -> Outgoin
     return Outgoing(head, _sealed(total, parts))
 
 
-def unpack(message: bytes, descriptor: int | None, limit: int) -> Incoming:
+class Flow:
+    """Parts on their way through a socket, from a thread of the host to the sandbox."""
+
+    def __init__(self, end: socket.socket, parts: Sequence[tuple[str, Any]]) -> None:
+        self._end, self._parts = end, parts
+        self._begun = False
+
+    def send(self) -> bool:
+        """Send all parts; return False when the receiver is gone or `stop` was called.
+
+        An error while a part is made is raised; the receiver then has no whole frame.
+        """
+        self._begun = True
+        try:
+            for _, part in self._parts:
+                for piece in pieces_of(part):
+                    self._end.sendall(piece)
+                self._end.sendall(bytes(-size_of(part) % _ALIGNMENT))
+            self._end.sendall(_WHOLE)
+        except OSError:
+            return False
+        finally:
+            self._end.close()
+        return True
+
+    def stop(self) -> None:
+        """Wake up and end a `send` that waits for the receiver."""
+        with contextlib.suppress(OSError):
+            self._end.shutdown(socket.SHUT_RDWR)
+        if not self._begun:
+            self._end.close()
+
+
+def pack_flow(header: Mapping[str, Any], parts: Sequence[tuple[str, Any]]) -> tuple[Outgoing, Flow]:
+    """Make a frame whose parts flow; they are made while they are sent, after the frame."""
+    sizes = [(name, size_of(part)) for name, part in parts]
+    head = _head(header, sizes, _FLOWING)
+    ours, theirs = socket.socketpair()
+    return Outgoing(head, theirs.detach()), Flow(ours, parts)
+
+
+def unpack(message: bytes, descriptor: int | None, limit: int, *, flows: bool = False) -> Incoming:
     """Read a frame strictly; the descriptor stays the caller's to close.
 
     Args:
         message: the whole message.
-        descriptor: the memfd that came along, if any.
+        descriptor: the memfd, or the socket, that came along, if any.
         limit: the most bytes all parts together may have.
+        flows: whether parts may flow; only the sandbox trusts the other side so far.
     """
     if len(message) < 4:
         raise FrameError("the frame has no header")
@@ -84,8 +129,11 @@ def unpack(message: bytes, descriptor: int | None, limit: int) -> Incoming:
     if sum(size for _, size in sizes) > limit:
         raise TooLarge("the frame's parts are larger than allowed")
     total = sum(_padded(size) for _, size in sizes)
-    if header.pop("inline", None) is True:
+    inline = header.pop("inline", None)
+    if inline is True:
         body = memoryview(message)[4 + length :]
+    elif flows and inline == _FLOWING and descriptor is not None:
+        body = _received(descriptor, total)
     elif descriptor is not None and total:
         body = _mapped(descriptor, total)
     else:
@@ -93,6 +141,33 @@ def unpack(message: bytes, descriptor: int | None, limit: int) -> Incoming:
     if len(body) != total:
         raise FrameError("the frame's parts do not fill it")
     return Incoming(header, list(_split(body, sizes)))
+
+
+def _head(header: Mapping[str, Any], sizes: Sequence[tuple[str, int]], inline: bool | str) -> bytes:
+    text = json.dumps({**header, "parts": sizes, "inline": inline}).encode()
+    head = struct.pack("<I", len(text)) + text
+    if len(head) + INLINE_LIMIT > FRAME_LIMIT:
+        raise TooLarge("the frame has too many parts")
+    return head
+
+
+def _received(descriptor: int, total: int) -> memoryview:
+    """Take what flows into memory of the C library's, which is used again once it is freed."""
+    import numpy as np  # inside the sandbox, where it is loaded already
+
+    memory = np.empty(total + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    body, at = memory.data[start : start + total], 0
+    with socket.socket(fileno=os.dup(descriptor)) as end:
+        while at < total:
+            came = end.recv_into(body[at:])
+            if not came:
+                raise FrameError("the frame broke off")
+            at += came
+        # What came is whole and the very thing announced only once the sender has said so.
+        if end.recv(1) != _WHOLE:
+            raise FrameError("the frame broke off")
+    return body.toreadonly()
 
 
 def _header(text: bytes, length: int) -> dict[str, Any]:
@@ -160,7 +235,7 @@ def _fill(target: memoryview, parts: Sequence[tuple[str, Any]]) -> None:
     start = 0
     for _, part in parts:
         at = start
-        for piece in _pieces_of(part):
+        for piece in pieces_of(part):
             target[at : at + len(piece)] = piece
             at += len(piece)
         start += _padded(size_of(part))
@@ -186,14 +261,15 @@ def _write_all(descriptor: int, parts: Sequence[tuple[str, Any]]) -> None:
 
 
 def _write_part(descriptor: int, part: Any, at: int) -> None:
-    for piece in _pieces_of(part):
+    for piece in pieces_of(part):
         done = 0
         while done < len(piece):
             done += os.pwrite(descriptor, piece[done:], at + done)
         at += len(piece)
 
 
-def _pieces_of(part: Any) -> Iterable[memoryview]:
+def pieces_of(part: Any) -> Iterable[memoryview]:
+    """Return the bytes of a part in order."""
     return part.pieces() if hasattr(part, "pieces") else (memoryview(part).cast("B"),)
 
 

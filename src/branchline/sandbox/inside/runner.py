@@ -17,6 +17,8 @@ from .frames import FRAME_LIMIT, Incoming, Outgoing, pack, unpack
 
 _TRACE_LIMIT = 32 << 10
 _NO_LIMIT = 1 << 62
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # mallopt(3)
+_NEVER = (1 << 31) - 1
 
 
 def main() -> None:
@@ -27,10 +29,35 @@ def main() -> None:
     settings = json.loads(sys.argv[2])
     sys.argv = ["train"]
     confine(settings["rlimits"])
+    _keep_memory()
     entry = _entry(settings)
     _send(link, pack({"ready": True}, []))
-    while (request := _receive(link)) is not None:
-        _send(link, _answer(entry, request, settings["output_bytes"]))
+    while _serve(link, entry, settings["output_bytes"]):
+        pass
+
+
+def _serve(link: socket.socket, entry: Any, output_bytes: int) -> bool:
+    """Answer one round; nothing of it is in memory when the next one comes."""
+    request = _receive(link)
+    if request is None:
+        return False
+    _send(link, _answer(entry, request, output_bytes))
+    return True
+
+
+def _keep_memory() -> None:
+    """Have the C library keep freed memory for the next round instead of giving it back.
+
+    Large arrays come and go every round. Memory fresh from the kernel is paid for page by page, on
+    a virtual machine twice, and costs more than what is computed in it. What counts against the
+    limit is the most that was ever in use, which stays the same.
+    """
+    import ctypes
+
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):  # glibc has it, others need not
+        library.mallopt(_M_MMAP_MAX, 0)
+        library.mallopt(_M_TRIM_THRESHOLD, _NEVER)
 
 
 def _entry(settings: dict[str, Any]) -> Any:
@@ -120,7 +147,7 @@ def _receive(link: socket.socket) -> Incoming | None:
         return None
     descriptor = descriptors[0] if descriptors else None
     try:
-        return unpack(message, descriptor, _NO_LIMIT)
+        return unpack(message, descriptor, _NO_LIMIT, flows=True)
     finally:
         if descriptor is not None:
             os.close(descriptor)
