@@ -20,6 +20,7 @@ from branchline.foundation.errors import Corrupt
 _MAGIC = b"!<arch>\n"
 _ENTRY = 60
 _PIECE = 1 << 19
+_MOST_PADDING = 1 << 20
 _LONGEST_CONTROL = 64 << 20
 _DAMAGED = (lzma.LZMAError, zlib.error, EOFError, OSError, ValueError)
 
@@ -88,7 +89,9 @@ def _archive(deb: Path, wanted: str, what: str) -> Iterator[Source]:
             raise Corrupt(f"{what} is not a Debian package")
         for name, size in _sections(file, what):
             if name.partition(".tar")[0] + ".tar" == wanted:
-                yield _Inflated(file, size, name.rpartition(".tar")[2], what)
+                source = _Inflated(file, size, name.rpartition(".tar")[2], what)
+                yield source
+                source.finish()
                 return
     raise Corrupt(f"{what} is truncated: it has no {wanted}")
 
@@ -121,6 +124,16 @@ class _Inflated:
             taken += len(piece)
             pieces.append(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def finish(self) -> None:
+        """Read to the end: a tar's own end comes before that of what it is compressed with."""
+        left = _MOST_PADDING
+        while piece := self.read(_PIECE):
+            left -= len(piece)
+            if left < 0:
+                raise Corrupt(f"{self._what} goes on after its end")
+        if self._left:
+            raise Corrupt(f"{self._what} goes on after its end")
 
     def _more(self) -> bool:
         """Make the next piece ready; False at the end of the section."""

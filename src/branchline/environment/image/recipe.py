@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-RECIPE = 1
-"""The number of the recipe; part of every layer's key."""
+from branchline.environment.lock.suites import RECIPE as RECIPE
 
 LAYER_DATE = 1_686_355_200
 """Seconds since 1970: the time of every file in every layer, and SOURCE_DATE_EPOCH of all building

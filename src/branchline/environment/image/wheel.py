@@ -162,7 +162,9 @@ class _Destination(WheelDestination):
     ) -> RecordEntry:
         """Take one file of the wheel."""
         if scheme == "scripts":
-            with fix_shebang(stream, self._interpreter) as changed:
+            # Scripts are small; the library wants to go back to their first line.
+            whole = io.BytesIO(stream.read())
+            with fix_shebang(whole, self._interpreter) as changed:
                 return self._put(scheme, os.fspath(path), changed, True)
         return self._put(scheme, os.fspath(path), stream, is_executable)
 
