@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -14,16 +15,24 @@ from branchline.aggregation.aggregator import AggregationFailed, Aggregator, Com
 from branchline.central.course import Course
 from branchline.central.desk import Desk
 from branchline.central.rights import CENTRAL
+from branchline.environment.host import EnvironmentRefused
+from branchline.environment.mount import EnvironmentDamaged
 from branchline.foundation.digest import Bytes, Digest
 from branchline.foundation.errors import BranchlineError, Conflict, Corrupt, Unavailable
 from branchline.foundation.ids import new_id
 from branchline.journey import acts, custody
+from branchline.journey.environments import (
+    DAMAGED,
+    EnvironmentAbsent,
+    Environments,
+    Ready,
+)
 from branchline.journey.machine import Phase, StopPhase
 from branchline.journey.messages import Notice
-from branchline.sandbox.engine import Engine, EnvironmentMount
+from branchline.sandbox.engine import Engine
 from branchline.sandbox.limits import Limits
 from branchline.study.document import StudyDocument
-from branchline.train.bundle import open_bundle
+from branchline.train.bundle import OpenBundle, open_bundle
 from branchline.train.parameters import check_parameters
 
 Study = Callable[[Digest], StudyDocument]
@@ -31,6 +40,8 @@ Study = Callable[[Digest], StudyDocument]
 
 
 log = logging.getLogger("branchline.central")
+
+CANNOT_START = "The aggregator cannot start at central"
 
 
 @dataclass
@@ -51,7 +62,7 @@ class Aggregators:
     Args:
         desk: Where acts go.
         engine: The sandbox.
-        mount: The environment aggregators see.
+        environments: The environments aggregators can run in.
         limits: What each may use.
         study: Gives studies.
         folder: For the trains' code.
@@ -61,12 +72,12 @@ class Aggregators:
         self,
         desk: Desk,
         engine: Engine,
-        mount: EnvironmentMount,
+        environments: Environments,
         limits: Limits,
         study: Study,
         folder: Path,
     ) -> None:
-        self._desk, self._engine, self._mount = desk, engine, mount
+        self._desk, self._engine, self._environments = desk, engine, environments
         self._limits, self._study, self._folder = limits, study, folder
         self._places: dict[str, _Place] = {}
 
@@ -98,8 +109,8 @@ class Aggregators:
             key = custody.take_back(act.sealed, place.fresh, course.journey.recipient)
         except Corrupt:
             return
-        place.aggregator, place.fresh = self._make(course, key), None
-        self.wanted(course)
+        place.fresh = None
+        self._once(course, place, "restore", partial(self._restore, key))
 
     async def close(self) -> None:
         """End all sandboxes."""
@@ -137,12 +148,17 @@ class Aggregators:
         finally:
             place.busy.discard(what)
 
-    def _make(self, course: Course, key: X25519PrivateKey) -> Aggregator:
+    def _open(self, course: Course) -> OpenBundle:
+        train = course.journey.request.train
+        return open_bundle(self._desk.store.blobs.get(train), train)
+
+    def _make(
+        self, course: Course, opened: OpenBundle, ready: Ready, key: X25519PrivateKey
+    ) -> Aggregator:
         request = course.journey.request
-        opened = open_bundle(self._desk.store.blobs.get(request.train), request.train)
         return Aggregator(
             self._engine,
-            self._mount,
+            ready.mount,
             opened,
             check_parameters(opened.manifest.parameters, request.parameters),
             key,
@@ -150,10 +166,29 @@ class Aggregators:
             self._limits,
         )
 
+    async def _restore(self, key: X25519PrivateKey, course: Course, place: _Place) -> None:
+        opened = self._open(course)
+        ready = await self._environments.ready(opened.environment)
+        place.aggregator = self._make(course, opened, ready, key)
+        self.wanted(course)
+
     async def _prepare(self, course: Course, place: _Place) -> None:
         key = X25519PrivateKey.generate()
         try:
-            place.aggregator = self._make(course, key)
+            opened = self._open(course)
+            ready = await self._environments.ready(opened.environment)
+            place.aggregator = self._make(course, opened, ready, key)
+        except Unavailable:
+            raise
+        except EnvironmentAbsent as error:
+            await self._fail(course, error.refused)
+            return
+        except (EnvironmentDamaged, EnvironmentRefused) as error:
+            # The cause names files of this machine: it stays in central's log.
+            log.error("the aggregator of %s: %s", course.journey.id, error)
+            damaged = isinstance(error, EnvironmentDamaged)
+            await self._fail(course, DAMAGED if damaged else CANNOT_START)
+            return
         except BranchlineError as error:
             await self._fail(course, f"The train cannot be opened at central: {error.refused}")
             return
@@ -164,6 +199,7 @@ class Aggregators:
                 journey=course.journey.id,
                 recipient=place.aggregator.recipient,
                 custody=custody.entrust(key, self._stations(course)),
+                environment=ready.digest,
             )
         )
         try:
@@ -174,7 +210,8 @@ class Aggregators:
         except BranchlineError as error:
             # The cause names folders of this machine: it stays in central's log.
             log.error("the aggregator of %s cannot start: %s", course.journey.id, error)
-            await self._fail(course, "The aggregator cannot start at central")
+            damaged = isinstance(error, EnvironmentDamaged)
+            await self._fail(course, DAMAGED if damaged else CANNOT_START)
 
     async def _call_key_back(self, course: Course, place: _Place) -> None:
         # This process was started anew: the key is with the stations, sealed; ask until one answers.

@@ -187,6 +187,27 @@ class Images:
         return self._brought / f"{digest.removeprefix('sha256:')}.json"
 
 
+class OwnImages:
+    """Central's images for central's own aggregators; see ``environment.service.Supplier``.
+
+    Args:
+        images: The area.
+    """
+
+    name = "central"
+
+    def __init__(self, images: Images) -> None:
+        self._images = images
+
+    async def manifest(self, digest: Digest) -> bytes:
+        """Return an image's manifest."""
+        return await asyncio.to_thread(self._images.manifest, digest)
+
+    async def blob(self, image: Digest, blob: Digest, size: int, scratch: Path) -> Path:
+        """Return the file of a compressed blob."""
+        return await asyncio.to_thread(self._images.blob, image, blob)
+
+
 def _unknown(digest: Digest) -> NotFound:
     return NotFound(
         f"The image {digest} is not here",

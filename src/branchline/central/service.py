@@ -13,7 +13,7 @@ from branchline.central.aggregators import Aggregators
 from branchline.central.api import Api
 from branchline.central.desk import Desk
 from branchline.central.founding import origin_of
-from branchline.central.images import Images
+from branchline.central.images import Images, OwnImages
 from branchline.central.inbox import Inbox
 from branchline.central.journal import Journal
 from branchline.central.receipts import Receipts
@@ -21,13 +21,14 @@ from branchline.central.registry import Registry
 from branchline.central.store import Store
 from branchline.central.topic import OwnTopic
 from branchline.central.witnessing import Witnessing
-from branchline.environment.host import describe_host, mounts
+from branchline.environment.sources import RegistrySource, ServiceSource
 from branchline.foundation.clock import Clock, SystemClock, rfc3339
 from branchline.foundation.durable import make_folder
 from branchline.foundation.http.api import Caller
 from branchline.foundation.http.server import ApiServer, listen, tls_context
 from branchline.foundation.keys import Identity
 from branchline.foundation.tasks import leave_off
+from branchline.journey.environments import Environments, Source
 from branchline.journey.messages import Hello
 from branchline.ledger.files import FolderFiles
 from branchline.ledger.log import Log
@@ -49,6 +50,9 @@ class CentralSettings:
         public_url: The address parties use, where it differs from the one listened on.
         limits: What each aggregator may use.
         accept_weaker: Weaker enforcement the operator accepts by name.
+        environments: The folder of images that aggregators run in; ``environments`` in the data
+            folder if not given.
+        registry: An OCI registry's repository that is asked for images that nobody brought.
     """
 
     folder: Path
@@ -60,6 +64,8 @@ class CentralSettings:
     public_url: str | None = None
     limits: Limits = Limits()
     accept_weaker: frozenset[str] = frozenset()
+    environments: Path | None = None
+    registry: str | None = None
 
 
 @asynccontextmanager
@@ -82,7 +88,7 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
     aggregators = Aggregators(
         desk,
         Bubblewrap(accept_weaker=settings.accept_weaker),
-        mounts(describe_host()),
+        _environments(settings, images),
         settings.limits,
         registry.revision,
         make_folder(folder / "aggregators"),
@@ -125,3 +131,14 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
         await desk.close()
         await leave_off([cosigning, integrating])
         journal.close()
+
+
+_WAYS = "bring it to central with 'branchline environment push'"
+
+
+def _environments(settings: CentralSettings, images: Images) -> Environments:
+    sources: list[Source] = [ServiceSource(OwnImages(images))]
+    if settings.registry is not None:
+        sources.append(RegistrySource(settings.registry))
+    folder = settings.environments or settings.folder / "environments"
+    return Environments(folder, sources, _WAYS)

@@ -91,6 +91,12 @@ class Store:
             raise NotFound(f"No party named {name!r} is enrolled here")
         return _caller(row)
 
+    def parties(self) -> list[Caller]:
+        """Return all enrolled parties, by name."""
+        with reading(self.engine) as connection:
+            rows = connection.execute(select(tables.parties).order_by("name")).all()
+        return [_caller(row) for row in rows]
+
     def invite(self, token: str, name: str, kind: str, expires: datetime) -> None:
         """Keep an invitation by the digest of its token."""
         with writing(self.engine) as connection:
@@ -289,6 +295,12 @@ class Store:
         if row is None:
             raise NotFound(f"No study {digest} is known here")
         return bytes(row.document)
+
+    def revisions(self) -> list[bytes]:
+        """Return every revision of every study, oldest first."""
+        query = select(tables.studies.c.document).order_by(tables.studies.c.position)
+        with reading(self.engine) as connection:
+            return [bytes(row.document) for row in connection.execute(query)]
 
     def studies(self) -> list[str]:
         """Return the names of all studies."""

@@ -43,6 +43,12 @@ def init(origin: str, home: Path) -> Answer:
 @click.option("--public-url", metavar="URL", help="The address parties use, if another.")
 @click.option("--database", metavar="URL", help="An SQL server, in place of SQLite.")
 @click.option("--accept-weaker", multiple=True, metavar="NAME", help="A weaker limit to accept.")
+@click.option(
+    "--environments",
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
+    help="The folder of images aggregators run in, if another than in the data folder.",
+)
+@click.option("--registry", metavar="HOST/NAME", help="An OCI registry that may have images, too.")
 @click.option("--verbose", "-v", count=True, help="Log more; twice for even more.")
 @HOME
 def serve(
@@ -52,6 +58,8 @@ def serve(
     public_url: str | None,
     database: str | None,
     accept_weaker: tuple[str, ...],
+    environments: Path | None,
+    registry: str | None,
     verbose: int,
     home: Path,
 ) -> None:
@@ -73,6 +81,8 @@ def serve(
         tls_key=tls_key,
         public_url=public_url,
         accept_weaker=frozenset(accept_weaker),
+        environments=environments,
+        registry=registry,
     )
     log_to_stderr(verbose)
     until_told("central", running(settings))

@@ -15,6 +15,7 @@ from branchline.environment.image.images import open_image
 from branchline.environment.image.store import Store
 from branchline.environment.image.trees import Trees, check_trees, materialise
 from branchline.foundation.digest import Digest
+from branchline.foundation.errors import Corrupt
 
 PYTHON = "/usr/bin/python3"
 """Debian's own; wheels are below /usr/local, where it looks for them."""
@@ -32,6 +33,12 @@ _FILES = (
 )
 
 
+class EnvironmentDamaged(Corrupt):
+    """An image in the store is not what was built; nothing may run in it."""
+
+    code = "environment-damaged"
+
+
 @dataclass(frozen=True)
 class ImageMount:
     """Say how a sandbox shows an image; see the sandbox's `EnvironmentMount`."""
@@ -47,9 +54,12 @@ class ImageMount:
         """Check that every file is what was built.
 
         Raises:
-            Corrupt: One is not; the sentence names it.
+            EnvironmentDamaged: One is not; the sentence names it.
         """
-        check_trees(self.trees)
+        try:
+            check_trees(self.trees)
+        except Corrupt as error:
+            raise _damaged(error) from error
 
 
 def mount_image(store: Store, digest: Digest) -> ImageMount:
@@ -57,9 +67,16 @@ def mount_image(store: Store, digest: Digest) -> ImageMount:
 
     Raises:
         NotFound: It is not in the store, or not whole.
-        Corrupt: It is damaged; the sentence names the file.
+        EnvironmentDamaged: It is not what was built; the sentence names the file.
     """
-    return mount_trees(materialise(open_image(store, digest), store))
+    try:
+        return mount_trees(materialise(open_image(store, digest), store))
+    except Corrupt as error:
+        raise _damaged(error) from error
+
+
+def _damaged(error: Corrupt) -> EnvironmentDamaged:
+    return EnvironmentDamaged(error.refused, advice=error.advice, detail=error.detail)
 
 
 def mount_trees(trees: Trees) -> ImageMount:

@@ -8,7 +8,6 @@ from typing import Any
 
 from branchline.datasets.match import differences
 from branchline.datasets.store import Dataset
-from branchline.environment.host import HostEnvironment, missing
 from branchline.foundation.clock import Clock
 from branchline.foundation.digest import digest_of
 from branchline.foundation.errors import Corrupt, NotAllowed, Refused
@@ -22,7 +21,7 @@ from branchline.ledger.proof.receipt import parse_receipt, verify_receipt
 from branchline.station.settings import StationSettings
 from branchline.station.store import Approval
 from branchline.study.document import StudyDocument, parse_study
-from branchline.study.facts import Facts
+from branchline.study.facts import Facts, TrainFacts
 from branchline.train.bundle import OpenBundle, verify_bundle
 from branchline.train.parameters import check_parameters
 
@@ -105,7 +104,6 @@ def admit(
     approval: Approval | None,
     view: StudyView,
     dataset: Dataset | None,
-    host: HostEnvironment,
     settings: StationSettings,
     clock: Clock,
     earlier: Collection[str] = (),
@@ -117,7 +115,7 @@ def admit(
        the requester's own wish.
     3. The bundle is the one requested, whole and signed by somebody who may.
     4. Every gate of the study passes, on this station's own copy and clock.
-    5. The dataset offers what the contract needs; parameters and environment fit.
+    5. The dataset offers what the contract needs, and the parameters fit.
 
     Raises:
         BranchlineError: The first check that fails, in one sentence that may leave the station.
@@ -133,7 +131,8 @@ def admit(
     if opened.digest != request.train:
         raise Corrupt("The bundle that came is not the one requested")
     requester = read_kid(notice.request.jws) if notice.request else ""
-    facts = _facts(study, approval, view, request, requester, signer, dataset, settings)
+    train = TrainFacts(opened.digest, signer, opened.environment.reproducible)
+    facts = _facts(study, approval, view, request, requester, train, dataset, settings)
     require_permit(facts, clock.now())
     assert dataset is not None, "a gate needs it"
     manifest = opened.manifest
@@ -142,8 +141,6 @@ def admit(
             "The dataset does not offer what the contract needs: "
             + "; ".join(difference.sentence.rstrip(".") for difference in found)
         )
-    if lacking := missing(host, manifest.environment.python):
-        raise Refused(f"The station's environment lacks {', '.join(lacking)}")
     if manifest.route.kind != request.route.kind:
         raise Refused(f"The train is made for a {manifest.route.kind} route")
     parameters = check_parameters(manifest.parameters, request.parameters)
@@ -182,7 +179,7 @@ def _facts(
     view: StudyView,
     request: JourneyRequest,
     requester: str,
-    signer: str,
+    train: TrainFacts,
     dataset: Dataset | None,
     settings: StationSettings,
 ) -> Facts:
@@ -196,8 +193,8 @@ def _facts(
         decisions,
         request,
         requester,
-        signer,
-        reproducible=False,
+        train.signer,
+        reproducible=train.reproducible,
         use_terms={name: {dataset.name: dataset.use_terms}},
     )
 

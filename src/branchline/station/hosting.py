@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from branchline.aggregation.aggregator import AggregationFailed, Aggregator, Combination
-from branchline.environment.host import mounts
-from branchline.foundation.digest import Bytes, digest_of
+from branchline.environment.mount import EnvironmentDamaged
+from branchline.foundation.digest import Bytes, Digest, digest_of
 from branchline.foundation.errors import BranchlineError, Corrupt, NotAllowed, Unavailable
 from branchline.foundation.ids import new_id
 from branchline.foundation.jws import read_kid
 from branchline.foundation.sealing import Sealed, unseal
 from branchline.foundation.tasks import leave_off
 from branchline.journey import acts, custody
+from branchline.journey.environments import DAMAGED, EnvironmentAbsent
 from branchline.journey.messages import Notice, ParcelRef
 from branchline.station.gates import check_receipt, own_study, read_request
 from branchline.station.house import StationHouse
@@ -39,6 +40,7 @@ class _Place:
     aggregator: Aggregator
     act: acts.JourneyRequested
     study: StudyDocument
+    environment: Digest
     idle: asyncio.TimerHandle | None = None
 
 
@@ -89,7 +91,10 @@ class Hosting:
             # Told again as soon as the line to central is back.
             self._busy.discard(notice.key)
             log.warning("the aggregator waits: %s", error.refused)
-        except (AggregationFailed, Corrupt, NotAllowed) as error:
+        except EnvironmentDamaged as error:
+            log.error("the aggregator of %s: %s", notice.journey, error)
+            await self._fail(notice, DAMAGED)
+        except (AggregationFailed, EnvironmentAbsent, Corrupt, NotAllowed) as error:
             await self._fail(notice, error.refused)
         except BranchlineError as error:
             log.warning("the aggregator of %s: %s", notice.journey, error)
@@ -105,6 +110,7 @@ class Hosting:
             journey=notice.journey,
             recipient=place.aggregator.recipient,
             custody=custody.entrust(key, [self._house.identity.public.seal]),
+            environment=place.environment,
         )
         await self._send(act)
 
@@ -154,16 +160,17 @@ class Hosting:
         if signer is None or digest_of(bundle) != request.train:
             raise Corrupt("The train is not the one requested, or signed by a stranger")
         opened = verify_bundle(bundle, request.author, signer.keys)
+        ready = await self._house.environments.ready(opened.environment)
         aggregator = Aggregator(
             self._house.engine,
-            mounts(self._house.host),
+            ready.mount,
             opened,
             check_parameters(opened.manifest.parameters, request.parameters),
             key,
             self._house.folder_for(f"aggregator-{notice.journey}"),
             self._house.settings.limits,
         )
-        self._places[notice.journey] = _Place(aggregator, act, study)
+        self._places[notice.journey] = _Place(aggregator, act, study, ready.digest)
         return self._places[notice.journey]
 
     def _key(self, notice: Notice) -> X25519PrivateKey:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from branchline.datasets.extract import extract
 from branchline.datasets.store import Dataset, DatasetStore
 from branchline.disclosure.rules import Thresholds
-from branchline.environment.host import HostEnvironment, describe_host, mounts
+from branchline.environment.service import ImageService
+from branchline.environment.sources import RegistrySource, ServiceSource
 from branchline.foundation.canonical import digest_of_json
 from branchline.foundation.clock import Clock, rfc3339
 from branchline.foundation.decoding import convert, decode_json
@@ -24,6 +25,7 @@ from branchline.foundation.encoding import from_base64url
 from branchline.foundation.errors import Corrupt, NotFound
 from branchline.foundation.http.client import ApiClient
 from branchline.journey import acts
+from branchline.journey.environments import Environments, Ready, Source
 from branchline.journey.execution import House, TrainRun
 from branchline.journey.messages import Notice, StudyView
 from branchline.ledger.entry import Entry
@@ -34,8 +36,13 @@ from branchline.station.outbox import Outbox
 from branchline.station.settings import StationHome, StationSettings
 from branchline.station.store import Approval, StationStore
 
-if TYPE_CHECKING:
-    pass
+log = logging.getLogger("branchline.station")
+
+WAYS = (
+    "bring it to central with 'branchline environment push', or have the station name a registry "
+    "that has it, or import it there with 'branchline station environment import'"
+)
+"""How an image can get to a station; ends a sentence that may leave it."""
 
 
 class StationHouse:
@@ -72,20 +79,8 @@ class StationHouse:
         )
         self.datasets = DatasetStore(store.engine)
         self.engine = Bubblewrap(accept_weaker=frozenset(settings.accept_weaker))
+        self.environments = _environments(home, settings, client)
         self._runs = make_folder(home.folder / "runs")
-
-    @cached_property
-    def host(self) -> HostEnvironment:
-        """The environment trains see here."""
-        return describe_host()
-
-    def describe(self) -> None:
-        """Find out what environment trains see here, once; later it is at hand.
-
-        Raises:
-            EnvironmentRefused: It does not work.
-        """
-        _ = self.host
 
     @cached_property
     def enforced(self) -> Digest:
@@ -120,11 +115,15 @@ class StationHouse:
             approval,
             view,
             dataset,
-            self.host,
             self.settings,
             self.clock,
             self.store.retries_before(notice),
         )
+
+    async def ready(self, admitted: Admitted) -> Ready:
+        """Make the environment ready that a train names; see ``Environments.ready``."""
+        said = partial(log.info, "%s: %s", admitted.request.journey)
+        return await self.environments.ready(admitted.opened.environment, said)
 
     def sign(self, act: acts.Act, tags: Sequence[str]) -> Entry:
         """Make an act of this station's its ledger entry."""
@@ -149,19 +148,19 @@ class StationHouse:
         except NotFound:
             return None
 
-    async def bind(self, admitted: Admitted, name: str) -> TrainRun:
+    async def bind(self, admitted: Admitted, ready: Ready, name: str) -> TrainRun:
         """Extract exactly the data the contract names, and start the sandbox over them."""
         folder = self._runs / name
         shutil.rmtree(folder, ignore_errors=True)
         make_folder(folder)
         try:
-            return await self._start_run(admitted, folder)
+            return await self._start_run(admitted, ready, folder)
         except BaseException:
             # Ended halfway: what was extracted must not outlive it.
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
-    async def _start_run(self, admitted: Admitted, folder: Path) -> TrainRun:
+    async def _start_run(self, admitted: Admitted, ready: Ready, folder: Path) -> TrainRun:
         needs = admitted.opened.manifest.needs
         extracting = asyncio.ensure_future(
             asyncio.to_thread(extract, admitted.dataset, needs, folder / "data")
@@ -174,7 +173,7 @@ class StationHouse:
             raise
         house = House(
             engine=self.engine,
-            mount=mounts(self.host),
+            mount=ready.mount,
             limits=self.settings.limits,
             thresholds=self._thresholds(admitted),
             policy=self.settings.release,
@@ -201,6 +200,14 @@ class StationHouse:
         """Remove what runs of an earlier process left behind."""
         for folder in self._runs.iterdir():
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _environments(home: StationHome, settings: StationSettings, client: ApiClient) -> Environments:
+    wanted = settings.environments
+    sources: list[Source] = [ServiceSource(ImageService(client), wanted.largest_bytes)]
+    if wanted.registry is not None:
+        sources.append(RegistrySource(wanted.registry))
+    return Environments(home.images, sources, WAYS)
 
 
 def peek_request(notice: Notice) -> acts.JourneyRequested | None:

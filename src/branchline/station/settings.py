@@ -34,6 +34,20 @@ class CentralRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.log_vkey.partition("+")[0]
 
 
+class EnvironmentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the images come from that trains run in.
+
+    Args:
+        store: The folder they are kept in; the station's own folder ``environments`` if not set.
+        registry: An OCI registry's repository that is asked after central, ``HOST[:PORT]/NAME``.
+        largest_bytes: The most bytes of an image that is fetched, expanded.
+    """
+
+    store: str | None = None
+    registry: str | None = None
+    largest_bytes: int = 16 << 30
+
+
 class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a station works; every part but the first two may be left out.
 
@@ -45,6 +59,7 @@ class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         accept_weaker: Weaker enforcement the administrator accepts by name.
         thresholds: What is demanded of outputs.
         release: What leaves without a person.
+        environments: Where the images come from that trains run in.
     """
 
     name: Name
@@ -54,6 +69,7 @@ class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     accept_weaker: tuple[str, ...] = ()
     thresholds: Thresholds = Thresholds()
     release: ReleasePolicy = ReleasePolicy()
+    environments: EnvironmentSettings = EnvironmentSettings()
 
 
 @dataclass(frozen=True)
@@ -76,6 +92,12 @@ class StationHome:
     def database(self) -> Path:
         """The station's database."""
         return self.folder / "station.sqlite"
+
+    @property
+    def images(self) -> Path:
+        """The folder of images that trains run in."""
+        named = self.settings().environments.store
+        return Path(named) if named is not None else self.folder / "environments"
 
     @property
     def control(self) -> Path:

@@ -14,6 +14,8 @@ from sqlalchemy.exc import OperationalError
 
 from branchline.disclosure.findings import Findings
 from branchline.disclosure.policy import person_may_release
+from branchline.environment.host import EnvironmentRefused
+from branchline.environment.mount import EnvironmentDamaged
 from branchline.foundation.buffers import Room
 from branchline.foundation.canonical import digest_of_json
 from branchline.foundation.digest import Bytes, Digest
@@ -22,6 +24,7 @@ from branchline.foundation.ids import new_id
 from branchline.foundation.sealing import Opening, Sealed, seal, unseal
 from branchline.foundation.tasks import leave_off
 from branchline.journey import acts
+from branchline.journey.environments import DAMAGED, Ready
 from branchline.journey.execution import Checked, TrainRun, findings_as_json
 from branchline.journey.messages import Notice, Receipts, ReceiptsWanted
 from branchline.journey.stop import ASKS, Event, Instruction, State, replay, step
@@ -84,6 +87,7 @@ class Visit:
         self.journey, self.attempt = notice.journey, notice.attempt
         self._round = _Round(number=notice.round, notice=notice)
         self._admitted: Admitted | None = None
+        self._ready: Ready | None = None
         self._bundle = b""
         self._run: TrainRun | None = None
         self._room = Room()
@@ -197,15 +201,17 @@ class Visit:
 
     async def _check_gates(self) -> Event:
         try:
-            await asyncio.to_thread(self._house.describe)
-        except BranchlineError as error:
+            self._admitted = await self._house.admit(self._notice, self._bundle)
+            self._ready = await self._house.ready(self._admitted)
+        except Unavailable:
+            raise
+        except EnvironmentRefused as error:
             # The cause names folders of this machine: it stays in the station's log.
             log.error("%s cannot be checked: %s", self.journey, error)
             return await self._decline("policy", NOT_CHECKED)
-        try:
-            self._admitted = await self._house.admit(self._notice, self._bundle)
-        except Unavailable:
-            raise
+        except EnvironmentDamaged as error:
+            log.error("%s: %s", self.journey, error)
+            return await self._decline("policy", DAMAGED)
         except BranchlineError as error:
             return await self._decline("policy", error.refused)
         return Event.GATES_PASSED
@@ -253,6 +259,7 @@ class Visit:
     async def _accept(self, by: str) -> Event:
         admitted = self._admitted
         assert admitted is not None, "checked before it is accepted"
+        assert self._ready is not None, "made ready when it was checked"
         assert self._notice.request is not None, "it was admitted"
         act = self._made(
             acts.StopAccepted,
@@ -261,8 +268,8 @@ class Visit:
             topic=self._house.store.topic(stop_topic(self.journey, self.attempt)).secret,
             dataset=admitted.dataset.name,
             dataset_version=admitted.dataset.version,
-            environment=self._house.host.digest,
-            reproducible=False,
+            environment=self._ready.digest,
+            reproducible=self._ready.reproducible,
         )
         await self._do(act, [(0, Event.ACCEPTED, {"by": by, "act": act.id})])
         return Event.ACCEPTED
@@ -274,7 +281,8 @@ class Visit:
             raise
         except BranchlineError as error:
             log.warning("%s cannot run: %s", self.journey, error)
-            return await self._fail(NOT_RUN, str(error))
+            safe = DAMAGED if isinstance(error, EnvironmentDamaged) else NOT_RUN
+            return await self._fail(safe, str(error))
         return Event.BOUND
 
     async def _make_ready(self) -> None:
@@ -282,7 +290,11 @@ class Visit:
             self._bundle = bytes(await self._house.client.get_bytes(f"/v1/trains/{self._train}"))
             self._admitted = await self._house.admit(self._notice, self._bundle)
         await self._await_receipts()
-        self._run = await self._house.bind(self._admitted, f"{self.journey}-{self.attempt}")
+        ready = self._ready or await self._house.ready(self._admitted)
+        if ready.digest != self._accepted_act().environment:
+            raise Corrupt("The environment here is another one now than was accepted")
+        name = f"{self.journey}-{self.attempt}"
+        self._run = await self._house.bind(self._admitted, ready, name)
         self._run.account(self._values)
         act = self._made(
             acts.StopStarted,
@@ -301,7 +313,7 @@ class Visit:
         if self._house.cosigner.alarm:
             raise Unavailable(self._house.cosigner.alarm)
         study = self._study()
-        act = acts.expect_act(accepted, self._house.identity.public, acts.StopAccepted)
+        act = self._accepted_act()
         asked = read_request(self._notice, study)
         answer = await self._house.client.call(
             "POST",
@@ -322,6 +334,10 @@ class Visit:
         events = self._house.store.events(self.journey, self.attempt)
         (said,) = [e.detail["act"] for e in events if e.event is Event.ACCEPTED]
         return self._house.store.sent(said)
+
+    def _accepted_act(self) -> acts.StopAccepted:
+        entry, _ = self._accepted()
+        return acts.expect_act(entry, self._house.identity.public, acts.StopAccepted)
 
     async def _run_round(self) -> Event:
         if self._run is None:

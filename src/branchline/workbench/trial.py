@@ -17,11 +17,12 @@ from branchline.datasets.extract import write_arrow
 from branchline.datasets.synthetic import make_tables
 from branchline.disclosure.policy import ReleasePolicy
 from branchline.disclosure.rules import Thresholds
-from branchline.environment.host import LABEL, describe_host, missing, mounts
+from branchline.environment.host import LABEL
 from branchline.foundation.digest import Bytes, Digest
 from branchline.foundation.errors import BranchlineError, Refused
 from branchline.foundation.keys import Identity
 from branchline.foundation.sealing import seal, unseal
+from branchline.journey.environments import Environments
 from branchline.journey.execution import Checked, House, TrainRun, findings_as_json
 from branchline.sandbox.engine import Engine, Failed, RoundOutcome
 from branchline.sandbox.limits import Limits
@@ -80,7 +81,8 @@ class Trial:
         values: The result.
         enforced: Which limits and layers held, as read back from the sandbox.
         seconds: Where the time went.
-        mark: What must be said of the environment.
+        environment: The digest of what it ran in.
+        reproducible: Whether that can be built again from the train alone.
     """
 
     train: Digest
@@ -90,7 +92,17 @@ class Trial:
     values: Mapping[str, Any]
     enforced: Mapping[str, str]
     seconds: Mapping[str, float]
-    mark: str = LABEL
+    environment: Digest
+    reproducible: bool
+    image: bool
+
+    @property
+    def mark(self) -> str:
+        """What must be said of the environment."""
+        if not self.image:
+            return LABEL
+        again = "can be built again from its lock" if self.reproducible else "cannot be built again"
+        return f"ran in the image {self.environment}, which {again}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the trial as plain JSON values."""
@@ -102,7 +114,8 @@ class Trial:
             "result": readable(self.values),
             "enforced": dict(self.enforced),
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
-            "reproducible": False,
+            "environment": self.environment,
+            "reproducible": self.reproducible,
             "mark": self.mark,
         }
 
@@ -168,7 +181,8 @@ async def try_train(
     least = min(opened.manifest.route.quorum, stations) if quorum is None else quorum
     with tempfile.TemporaryDirectory(prefix="branchline-try-") as name:
         witness = Witness(engine)
-        house = _house(witness, opened)
+        found = await _environments().ready(opened.environment, progress)
+        house = House(witness, found.mount, Limits(), Thresholds(), ReleasePolicy())
         stops = _stops(house, opened, checked, stations, rows, seed, Path(name))
         course = _Course(opened, checked, stops, least, witness, progress)
         prepared = time.perf_counter()
@@ -191,18 +205,22 @@ async def try_train(
         open_result(payload, opened.manifest),
         enforced,
         seconds | {"all": ended - started},
+        found.digest,
+        found.reproducible,
+        opened.environment.image is not None,
     )
 
 
-def _house(engine: Engine, opened: OpenBundle) -> House:
-    host = describe_host()
-    lacking = missing(host, opened.manifest.environment.python)
-    if lacking:
-        raise Refused(
-            f"This machine's Python environment lacks {', '.join(lacking)}",
-            advice="Install them beside branchline, or leave them out of train.toml",
-        )
-    return House(engine, mounts(host), Limits(), Thresholds(), ReleasePolicy())
+_WAYS = (
+    "build it with 'branchline environment build', or bring it here with 'branchline environment "
+    "import'"
+)
+
+
+def _environments() -> Environments:
+    from branchline.environment.image.store import default_store_folder
+
+    return Environments(default_store_folder(), (), _WAYS)
 
 
 def _stops(
