@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cache
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.ledger.ledgers import Ledger
 
-from branchline.foundation.errors import Corrupt, NotFound
+from branchline.foundation.errors import Corrupt
 from branchline.foundation.keys import Identity, PublicKeys
 from branchline.ledger.completeness import (
     FullReader,
@@ -19,12 +19,8 @@ from branchline.ledger.completeness import (
     TopicReport,
     read_topic,
 )
-from branchline.ledger.edge import Edge
 from branchline.ledger.entry import make_entry
-from branchline.ledger.proof.checkpoint import Checkpoint
-from branchline.ledger.proof.merkle import leaf_hash
-from branchline.ledger.tagtree import NewTags, TagTree
-from branchline.ledger.tiles import TILE_WIDTH, bundle_name, encode_bundle
+from branchline.ledger.tiles import bundle_name
 from branchline.ledger.topics import LOOK_AHEAD, tag_of
 
 SECRET = bytes([3]) * 32
@@ -33,41 +29,18 @@ STATION, OTHER, STRANGER = Identity.create(), Identity.create(), Identity.create
 ACTORS = {actor.id: actor.public for actor in (STATION, OTHER)}
 
 
-class Ledger:
-    """A ledger's files in memory, in whatever order a sequencer puts the leaves."""
+def full(ledger: Ledger) -> FullReader:
+    """Read all of a ledger."""
+    return FullReader(ledger.read, ledger.checkpoint)
 
-    def __init__(self, leaves: Iterable[bytes]) -> None:
-        self.leaves = list(leaves)
-        self.files: dict[str, bytes] = {}
-        edge = Edge()
-        full = edge.extend(map(leaf_hash, self.leaves))
-        for name, data in full + edge.partial_tiles():
-            self.files[name.path] = data
-        size = len(self.leaves)
-        for index in range(-(-size // TILE_WIDTH)):
-            part = self.leaves[index * TILE_WIDTH : (index + 1) * TILE_WIDTH]
-            self.files[bundle_name(index, size).path] = encode_bundle(part)
-        self.checkpoint = Checkpoint("log.example/branchline", size, edge.root())
 
-    def read(self, path: str) -> bytes:
-        """Return a file."""
-        if path not in self.files:
-            raise NotFound(f"There is no {path}")
-        return self.files[path]
-
-    def full(self) -> FullReader:
-        """Read all of it."""
-        return FullReader(self.read, self.checkpoint)
-
-    def light(self, up_to: int) -> LightReader:
-        """Read what a proof shows of the topic's first numbers."""
-        gathered = NewTags()
-        gathered.take(0, self.leaves)
-        tree = TagTree().grown(gathered)
-        tags = [tag_of(SECRET, number) for number in range(up_to)]
-        shown = {position for tag in tags for position in tree.positions(tag)}
-        leaves = {position: self.leaves[position] for position in shown}
-        return LightReader(tree.prove(tags), tree.head, leaves)
+def light(ledger: Ledger, up_to: int) -> LightReader:
+    """Read what a proof shows of the topic's first numbers."""
+    tree = ledger.tag_tree()
+    tags = [tag_of(SECRET, number) for number in range(up_to)]
+    shown = {position for tag in tags for position in tree.positions(tag)}
+    leaves = {position: ledger.leaves[position] for position in shown}
+    return LightReader(tree.prove(tags), tree.head, leaves)
 
 
 @cache
@@ -99,9 +72,9 @@ def noise(number: int) -> bytes:
 
 def read(ledger: Ledger, at_least: int = 0) -> TopicReport:
     """Read the topic both ways, which must agree."""
-    report = read_topic(ledger.full(), SECRET, ACTORS, at_least=at_least)
-    light = ledger.light(report.count + LOOK_AHEAD)
-    assert read_topic(light, SECRET, ACTORS, at_least=at_least) == report
+    report = read_topic(full(ledger), SECRET, ACTORS, at_least=at_least)
+    shown = light(ledger, report.count + LOOK_AHEAD)
+    assert read_topic(shown, SECRET, ACTORS, at_least=at_least) == report
     return report
 
 
@@ -201,32 +174,32 @@ def test_a_changed_file_is_no_ledger() -> None:
     path = bundle_name(0, 3).path
     ledger.files[path] = ledger.files[path].replace(own(1), own(4))
     with pytest.raises(Corrupt):
-        ledger.full()
+        full(ledger)
 
 
 def test_a_head_that_lies_is_noticed_at_the_entry() -> None:
     """An entry that a proof names is looked at: it has to bear the tag, and has to be shown."""
     ledger = Ledger([own(0), own(1)])
-    light = ledger.light(2 + LOOK_AHEAD)
-    light._leaves = {0: own(0), 1: own(3)}
+    shown = light(ledger, 2 + LOOK_AHEAD)
+    shown._leaves = {0: own(0), 1: own(3)}
     with pytest.raises(Corrupt, match="bear the tag"):
-        read_topic(light, SECRET, ACTORS)
-    light._leaves = {0: own(0)}
+        read_topic(shown, SECRET, ACTORS)
+    shown._leaves = {0: own(0)}
     with pytest.raises(Corrupt, match="not shown"):
-        read_topic(light, SECRET, ACTORS)
+        read_topic(shown, SECRET, ACTORS)
 
 
 def test_a_proof_too_short_settles_nothing() -> None:
     """A proof has to show that the next sixteen are absent; one less does not do."""
     ledger = Ledger([own(0), *(noise(1 + 4 * number) for number in range(200))])
-    assert read_topic(ledger.light(1 + LOOK_AHEAD), SECRET, ACTORS).complete
+    assert read_topic(light(ledger, 1 + LOOK_AHEAD), SECRET, ACTORS).complete
     with pytest.raises(Corrupt, match="settle"):
-        read_topic(ledger.light(LOOK_AHEAD), SECRET, ACTORS)
+        read_topic(light(ledger, LOOK_AHEAD), SECRET, ACTORS)
 
 
 def test_actors_are_those_handed_in() -> None:
     """Without anybody who may write, every entry is foreign."""
     nobody: dict[str, PublicKeys] = {}
-    report = read_topic(Ledger([own(0)]).full(), SECRET, nobody)
+    report = read_topic(full(Ledger([own(0)])), SECRET, nobody)
     assert not report.entries
     assert [incident.kind for incident in report.incidents] == [Kind.FOREIGN]
