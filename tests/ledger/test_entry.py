@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from hashlib import sha256
+from random import Random
 from typing import Any
 
 import msgspec
@@ -13,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jws
 from joserfc.jwk import OKPKey
+from jwcrypto.jwk import JWK
+from sd_jwt.verifier import SDJWTVerifier
 from tests.ledger.vectors import DISCLOSURE, DISCLOSURE_DIGEST, log_identity
 
 from branchline.foundation.encoding import from_base64url, to_base64url
@@ -287,3 +290,16 @@ def test_an_entry_beyond_the_bundle_format_is_refused() -> None:
     """So many fields that the leaf passes 65,535 bytes are refused with what to do instead."""
     with pytest.raises(Refused, match="digest"):
         make_entry({f"f{n}": n for n in range(1100)}, ACTOR)
+
+
+@given(st.dictionaries(NAMES.filter(str.isidentifier), VALUES, max_size=6), st.randoms())
+def test_a_third_party_opens_the_fields(fields: dict[str, Any], random: Random) -> None:
+    """Presented as RFC 9901 says, an entry opens in another implementation of SD-JWT."""
+    whole = make_entry(fields, ACTOR, tags=[FIRST])
+    entry = whole.disclosing([name for name in fields if random.random() < 0.5])
+    key = JWK(kty="OKP", crv="Ed25519", x=ACTOR.public.sign)
+    presented = "~".join((entry.jws, *entry.disclosures, ""))
+    opened = SDJWTVerifier(presented, lambda issuer, header: key).get_verified_payload()
+    assert opened.pop("v") == 1
+    assert opened.pop("tags") == [FIRST]
+    assert opened == open_entry(entry, ACTOR.public)
