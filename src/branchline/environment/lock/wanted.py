@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
+from branchline.environment.lock.model import SpecPart
 from branchline.environment.lock.python.resolve import PythonWanted
 from branchline.environment.lock.suites import RUNTIME, SUITES, Suite, pythons, suite_named
 from branchline.environment.spec import Detected
@@ -43,6 +46,18 @@ class Options:
     upgrade: tuple[str, ...] | None = ()
     newest: str | None = None
     offline: bool = False
+
+
+def remembering(spec: SpecPart, options: Options) -> Options:
+    """Add what an earlier lock was asked for by hand; the same package asked for now goes before.
+
+    Of a lock that was made from spec files nothing is added: they say what is asked for.
+    """
+    if spec.winner != BY_HAND:
+        return options
+    python = {_name(text): text for text in (*spec.python, *options.with_python)}
+    debian = {re.split("[:=]", text)[0]: text for text in (*spec.debian, *options.with_debian)}
+    return replace(options, with_python=tuple(python.values()), with_debian=tuple(debian.values()))
 
 
 @dataclass(frozen=True)
@@ -162,13 +177,21 @@ def _allows(specifiers: str, series: str) -> bool:
     return any(said.contains(f"{series}.{patch}") for patch in range(30))
 
 
-def _requirement(text: str) -> str:
+def _name(text: str) -> str:
+    return canonicalize_name(_parsed(text).name)
+
+
+def _parsed(text: str) -> Requirement:
     try:
-        requirement = Requirement(text)
+        return Requirement(text)
     except InvalidRequirement as error:
         raise Refused(
             f"{text[:80]!r} is not a Python requirement", advice="Write it as in 'numpy>=1.26'"
         ) from error
+
+
+def _requirement(text: str) -> str:
+    requirement = _parsed(text)
     if requirement.url:
         raise Refused(
             f"{requirement.name} is asked for by URL; a lock holds versions from the index",

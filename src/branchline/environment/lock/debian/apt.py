@@ -10,7 +10,7 @@ import fcntl
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,20 +29,28 @@ _UPDATE_SECONDS = 900
 _SOLVE_SECONDS = 300
 _URI = re.compile(r"'(?P<uri>[^']+)' (?P<file>\S+) \d+ ?\S*")
 _FILE = re.compile(r"(?P<name>[^_]+)_(?P<version>[^_]+)_(?P<architecture>[^_]+)\.deb")
-_TARGET = "$(REPO_URI)\t$(RELEASE)\t$(FILENAME)"
+_TARGETS = (
+    *("--no-release-info", "--format", "$(REPO_URI)\t$(RELEASE)\t$(ARCHITECTURE)\t$(FILENAME)"),
+    "Created-By: Packages",
+)
 
 
 @dataclass(frozen=True)
 class Listed:
-    """The verified lists of one source: its index of packages, and the release file over it."""
+    """The verified lists of one source: its indexes of packages, and the release file over them.
+
+    Some mirrors have an index apart for what is the same on all architectures. An index that lists
+    nothing is not there.
+    """
 
     source: Source
-    packages: Path
+    packages: tuple[Path, ...]
     release: Path
 
     def index(self) -> Index:
-        """Read the index."""
-        return Index(self.packages.read_bytes(), f"the package list of {self.source.suite}")
+        """Read the indexes as one."""
+        data = b"\n\n".join(path.read_bytes() for path in self.packages if path.exists())
+        return Index(data, f"the package list of {self.source.suite}")
 
 
 @dataclass(frozen=True)
@@ -99,14 +107,16 @@ class AptRoot:
         Raises:
             Unavailable: Those of a source are missing: there was no update yet.
         """
-        done = self._run("apt-get", "indextargets", "--format", _TARGET, "Created-By: Packages")
-        found = dict(self._listed(line.split("\t")) for line in done.stdout.splitlines() if line)
-        if missing := [source.suite for source in self._sources if source not in found]:
-            raise Unavailable(
-                f"No package list of {missing[0]} is at hand",
-                advice="Lock once without --offline",
-            )
-        return tuple(found[source] for source in self._sources)
+        done = self._run("apt-get", "indextargets", *_TARGETS)
+        targets = [line.split("\t") for line in done.stdout.splitlines() if line]
+        found = [self._listed(source, targets) for source in self._sources]
+        for listed in found:
+            if not listed.release.is_file():
+                raise Unavailable(
+                    f"No package list of {listed.source.suite} is at hand",
+                    advice="Lock once without --offline",
+                )
+        return tuple(found)
 
     def solve(
         self, packages: Sequence[str], pins: Mapping[str, str], more: Path | None = None
@@ -147,12 +157,18 @@ class AptRoot:
     def _suite(self) -> str:
         return self._sources[0].suite
 
-    def _listed(self, said: Sequence[str]) -> tuple[Source, Listed]:
-        uri, suite, packages = said
-        source = next(s for s in self._sources if (s.uri, s.suite) == (uri, suite))
-        end = f"_{COMPONENT}_binary-{self._machine.architecture}_Packages"
-        release = Path(packages.removesuffix(end) + "_InRelease")
-        return source, Listed(source, Path(packages), release)
+    def _listed(self, source: Source, targets: Iterable[Sequence[str]]) -> Listed:
+        said = [
+            (Path(file), architecture)
+            for uri, suite, architecture, file in targets
+            if (uri, suite) == (source.uri, source.suite)
+        ]
+        if not said:
+            raise Unavailable(f"apt knows no index of {source.suite} at {source.uri}")
+        file, architecture = said[0]
+        end = f"_{COMPONENT}_binary-{architecture}_Packages"
+        release = file.with_name(file.name.removesuffix(end) + "_InRelease")
+        return Listed(source, tuple(file for file, _ in said), release)
 
     def _set_up(self) -> None:
         for name in ("etc/apt.conf.d", "etc/sources.list.d", "etc/preferences.d", "state/lists"):

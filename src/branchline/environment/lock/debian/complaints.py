@@ -12,7 +12,8 @@ _UNSIGNED = re.compile(
     r"|signatures? (?:couldn't be verified|were invalid)|Sub-process \S*sqv\S* returned"
     r"|not a valid signature|Clearsigned file isn't valid"
 )
-_EXPIRED = re.compile(r"Release file for \S+ (?:is expired|is not valid yet)[^\n]*")
+_EXPIRED = re.compile(r"Release file for \S+ is expired \((invalid since [^)]*)\)")
+_FUTURE = re.compile(r"Release file for \S+ is not valid yet")
 _MOVING = re.compile(r"Hash Sum mismatch|unexpected size|Mirror sync in progress")
 _ABSENT = re.compile(r"does not have a Release file|\b404\b|File not found")
 _ERROR = re.compile(r"^(?:E|W|Err): ?(.*)$", re.MULTILINE)
@@ -39,11 +40,15 @@ def why_no_lists(said: str, suite: str) -> BranchlineError:
             "configuration trusts",
             advice="Check the mirror, and Signed-By in apt's sources; nothing was taken from it",
         )
-    if found := _EXPIRED.search(said):
-        when = re.search(r"\((?:invalid since|invalid for another) [^)]*\)", found[0])
+    if _FUTURE.search(said):
         return Refused(
-            f"A release file of {suite} is out of date {when[0] if when else ''}".rstrip(),
-            advice="The mirror is not kept up, or this machine's clock is wrong: use another mirror",
+            f"A release file of {suite} is dated in the future",
+            advice="Set this machine's clock right, or use another mirror",
+        )
+    if found := _EXPIRED.search(said):
+        return Refused(
+            f"A release file of {suite} is out of date, {found[1]}",
+            advice="The mirror is not kept up: use another one",
         )
     if _MOVING.search(said):
         return Unavailable(

@@ -151,7 +151,7 @@ class _Locking:
         index = self._root.folder / "kept" / "Packages"
         index.parent.mkdir(exist_ok=True)
         texts = [
-            f"{_control(self._debs.path(p.sha256))}Filename: ./{p.sha256}\nSize: {p.size}\n"
+            f"{_control(self._debs.path(p.sha256))}Filename: {_file_of(p)}\nSize: {p.size}\n"
             f"SHA256: {p.sha256}\n"
             for p in gone.values()
         ]
@@ -264,6 +264,12 @@ def _locked(suite: str, stanza: Stanza, part: Part, requested: bool) -> DebianPa
 
 def _renewed(package: DebianPackage, part: Part, requested: bool) -> DebianPackage:
     return msgspec.structs.replace(package, part=part, requested=requested)
+
+
+def _file_of(package: DebianPackage) -> str:
+    """Return the name that apt gives to a package's file."""
+    version = package.version.replace(":", "%3a")
+    return f"{package.name}_{version}_{package.architecture}.deb"
 
 
 def _control(deb: Path) -> str:
