@@ -11,6 +11,10 @@ COMMANDS: Table = {
         f"{_E}.detect:detect",
         "Show what would be built from a folder's spec files, why, and what has no effect.",
     ),
+    "survey": (
+        f"{_E}.survey:survey",
+        "Report what many environments ask for, and how far a shared layer would serve them.",
+    ),
     "run": (
         f"{_E}.run:run",
         "Run a command in the environment that FOLDER's branchline.lock names.",

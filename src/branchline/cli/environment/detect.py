@@ -65,6 +65,7 @@ def _as_text(found: Detected) -> str:
         _row("conda", found.conda),
         _row("channels", found.conda_channels),
         _row("R", found.r_packages),
+        _row("Julia", found.julia_packages),
         *(f"note        {note}" for note in found.notes),
         *(f"refused     {sentence}" for sentence in found.unsupported),
         *(f"consent     {each.difference}" for each in found.suggestions),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from branchline.environment.spec.conda import CondaEnvironment, parse_conda
+from collections.abc import Sequence
+
+from branchline.environment.spec.conda import CondaEnvironment, MatchSpec, parse_conda
 from branchline.environment.spec.debian import parse_apt
 from branchline.environment.spec.detected import Suggestion
 from branchline.environment.spec.draft import Draft
@@ -133,26 +135,28 @@ def more_conda(draft: Draft) -> CondaEnvironment:
         pip.read_line(path, 0, line, draft.look.tree.files.get)
     _add(draft, pip)
     conda_notes(draft, path, found)
-    if found.foreign:
-        _foreign(draft, path, found)
+    if foreign := found.foreign:
+        _foreign(draft, path, foreign, found.channels)
     return found
 
 
 def pipfile(draft: Draft) -> None:
     """``Pipfile.lock`` counts before ``Pipfile``; each may say Python's version."""
-    sources: list[Pipenv] = []
+    sources: dict[str, Pipenv] = {}
     for name, parse in (("Pipfile.lock", parse_pipfile_lock), ("Pipfile", parse_pipfile)):
         data = draft.apply(name)
         if data is not None:
-            sources.append(parse(draft.look.path(name), data))
-    said = next((source.python for source in sources if source.python), "")
+            path = draft.look.path(name)
+            sources[path] = parse(path, data)
     version = DEFAULT
-    if said:
-        version = cut_version(draft.look.path("Pipfile"), said)
-        if "." in said or version != DEFAULT:
-            draft.python_version = version
+    for path, source in sources.items():
+        if source.python:
+            version = cut_version(path, source.python)
+            if "." in source.python or version != DEFAULT:
+                draft.python_version = version
+            break
     draft.base_python = draft.language_version = version
-    counts = sources[0]
+    counts = next(iter(sources.values()))
     draft.python.update(dict.fromkeys(counts.lines))
     draft.hashes.update(counts.hashes)
     draft.unsupported.update(dict.fromkeys(counts.unsupported))
@@ -165,6 +169,7 @@ def julia(draft: Draft) -> None:
     path = draft.look.path(name)
     found = parse_julia(path, data)
     draft.language_version = found.julia
+    draft.julia_packages = found.packages
     draft.cannot(
         f"{path} asks for Julia {found.julia} with {counted(len(found.packages), 'package')} "
         "from Julia's own servers; nothing here resolves them"
@@ -205,16 +210,18 @@ def _conda_name(draft: Draft) -> str:
     return next((name for name in names if draft.look.has(name)), "")
 
 
-def _foreign(draft: Draft, path: str, found: CondaEnvironment) -> None:
+def _foreign(
+    draft: Draft, path: str, foreign: Sequence[MatchSpec], from_channels: Sequence[str]
+) -> None:
     """Say that channels cannot be had, and where else all of their packages could be."""
-    channels = ", ".join(found.channels) or "defaults"
-    names = ", ".join(spec.name for spec in found.foreign[:5])
-    more = ", …" if len(found.foreign) > 5 else ""
+    channels = ", ".join(from_channels) or "defaults"
+    names = ", ".join(spec.name for spec in foreign[:5])
+    more = ", …" if len(foreign) > 5 else ""
     sentence = (
-        f"{path} takes {counted(len(found.foreign), 'package')} ({names}{more}) from conda "
+        f"{path} takes {counted(len(foreign), 'package')} ({names}{more}) from conda "
         f"({channels}), which nothing here resolves"
     )
-    python, debian, nowhere = elsewhere(found.foreign)
+    python, debian, nowhere = elsewhere(foreign)
     if nowhere:
         draft.cannot(f"{sentence}; no other source is known for {', '.join(nowhere[:5])}")
         return

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from branchline.environment.spec.conda_lines import read_quickly
 from branchline.environment.spec.refusal import SpecRefused, shown
@@ -23,8 +24,7 @@ _KEYS = frozenset(("name", "channels", "dependencies", "prefix"))
 _MET_BY_SUITE = frozenset(("python", "pip", "setuptools", "wheel"))
 
 
-@dataclass(frozen=True)
-class MatchSpec:
+class MatchSpec(NamedTuple):
     """One dependency on a conda package.
 
     Args:
@@ -38,8 +38,7 @@ class MatchSpec:
     version: str
 
 
-@dataclass(frozen=True)
-class CondaEnvironment:
+class CondaEnvironment(NamedTuple):
     """What an ``environment.yml`` says.
 
     Args:
@@ -78,15 +77,16 @@ def parse_conda(file: str, data: bytes) -> CondaEnvironment:
     channels = tuple(_channel(file, item) for item in _list(file, value, "channels"))
     specs: list[MatchSpec] = []
     pip: list[str] = []
-    written: list[str] = []
+    python: str | None = None
     for item in _list(file, value, "dependencies"):
-        if isinstance(item, str):
-            written.append(item)
-            specs.append(parse_match_spec(file, item))
-        else:
+        if not isinstance(item, str):
             pip += _pip(file, item)
+            continue
+        specs.append(parse_match_spec(file, item))
+        if python is None and item.startswith("python") and (found := _PYTHON.match(item)):
+            python = found[1]
     unread = tuple(sorted(str(key) for key in value.keys() - _KEYS))
-    return CondaEnvironment(tuple(specs), channels, tuple(pip), _python(written), unread)
+    return CondaEnvironment(tuple(specs), channels, tuple(pip), python or "", unread)
 
 
 def parse_match_spec(file: str, text: str) -> MatchSpec:
@@ -95,7 +95,7 @@ def parse_match_spec(file: str, text: str) -> MatchSpec:
     Raises:
         SpecRefused: It is none.
     """
-    found = _SPEC.fullmatch(text.strip())
+    found = _match_spec(text)
     if found is None:
         raise SpecRefused(
             file,
@@ -103,14 +103,15 @@ def parse_match_spec(file: str, text: str) -> MatchSpec:
             reason="not a match spec",
             advice="Write for example 'numpy=1.26' or 'conda-forge::numpy>=1.26'",
         )
+    return found
+
+
+@lru_cache(maxsize=1 << 14)
+def _match_spec(text: str) -> MatchSpec | None:
+    found = _SPEC.fullmatch(text.strip())
+    if found is None:
+        return None
     return MatchSpec(text.strip(), found["name"].lower(), (found["version"] or "").strip())
-
-
-def _python(written: list[str]) -> str:
-    for text in written:
-        if found := _PYTHON.match(text):
-            return found[1]
-    return ""
 
 
 def _list(file: str, value: dict[str, Value], key: str) -> list[Value]:
@@ -133,9 +134,11 @@ def _pip(file: str, item: Value) -> list[str]:
     if not isinstance(item, dict) or set(item) != {"pip"}:
         raise _malformed(file, "has a dependency that is neither a text nor a list named pip")
     lines = item["pip"]
-    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
-        raise _malformed(file, "has a pip section that is not a list of texts")
-    return [line for line in lines if isinstance(line, str)]
+    if isinstance(lines, list):
+        texts = [line for line in lines if isinstance(line, str)]
+        if len(texts) == len(lines):
+            return texts
+    raise _malformed(file, "has a pip section that is not a list of texts")
 
 
 def _malformed(file: str, why: str) -> SpecRefused:

@@ -40,9 +40,9 @@ def read_quickly(lines: list[str]) -> Quick | None:
         number += 1
         if item := _ITEM.fullmatch(line):
             value = _value(item)
-            if items is None or value is None or indent not in (-1, len(item["indent"])):
+            if items is None or value is None or indent not in (-1, item.end("indent")):
                 return None
-            indent = len(item["indent"])
+            indent = item.end("indent")
             items.append(value)
         elif _BLANK.fullmatch(line):
             continue
@@ -52,10 +52,10 @@ def read_quickly(lines: list[str]) -> Quick | None:
             items, indent = [], -1
             found[key["key"]] = items
         elif pip := _PIP.fullmatch(line):
-            if items is None or indent not in (-1, len(pip["indent"])):
+            if items is None or indent not in (-1, pip.end("indent")):
                 return None
-            indent = len(pip["indent"])
-            inner, number = _inner(lines, number, indent + 1 + len(pip["gap"]))
+            indent = pip.end("indent")
+            inner, number = _inner(lines, number, pip.end("gap"))
             if not inner:
                 return None
             items.append({"pip": inner})
@@ -78,7 +78,7 @@ def _inner(lines: list[str], number: int, least: int) -> tuple[list[str], int]:
     while number < len(lines):
         line = lines[number]
         if item := _ITEM.fullmatch(line):
-            depth = len(item["indent"])
+            depth = item.end("indent")
             if depth < least:
                 break
             value = _value(item)

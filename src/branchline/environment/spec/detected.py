@@ -49,6 +49,7 @@ class Detected(msgspec.Struct, frozen=True, kw_only=True):
         conda: Match specs of an applied ``environment.yml``, as written.
         conda_channels: The channels they are to come from, in order.
         r_packages: R packages that ``install.R`` and ``DESCRIPTION`` ask for, sorted.
+        julia_packages: Julia packages that an applied project names, sorted.
         files: The digest of each applied file, and of what those refer to, by path in the tree.
         unsupported: Sentences; where there is one, no lock can hold the whole environment, and
             none must be made of a part of it.
@@ -74,6 +75,7 @@ class Detected(msgspec.Struct, frozen=True, kw_only=True):
     conda: tuple[str, ...] = ()
     conda_channels: tuple[str, ...] = ()
     r_packages: tuple[str, ...] = ()
+    julia_packages: tuple[str, ...] = ()
     files: Mapping[str, Digest] = msgspec.field(default_factory=dict)
     unsupported: tuple[str, ...] = ()
     suggestions: tuple[Suggestion, ...] = ()

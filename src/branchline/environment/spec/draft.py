@@ -110,6 +110,7 @@ class Draft:
     conda: tuple[str, ...] = ()
     conda_channels: tuple[str, ...] = ()
     r_packages: tuple[str, ...] = ()
+    julia_packages: tuple[str, ...] = ()
     unsupported: dict[str, None] = field(default_factory=dict)
     suggestions: list[Suggestion] = field(default_factory=list)
     package: bool = False
@@ -159,6 +160,7 @@ class Draft:
             conda=self.conda,
             conda_channels=self.conda_channels,
             r_packages=self.r_packages,
+            julia_packages=self.julia_packages,
             files={path: digest_of(files[path]) for path in sorted(self.applied | self.referred)},
             unsupported=tuple(self.unsupported),
             suggestions=tuple(self.suggestions),

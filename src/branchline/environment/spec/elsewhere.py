@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from branchline.environment.spec.conda import MatchSpec
 from branchline.environment.spec.debian import PACKAGE
@@ -69,16 +70,22 @@ def elsewhere(specs: Iterable[MatchSpec]) -> tuple[list[str], list[str], list[st
     return python, debian, nowhere
 
 
+@lru_cache(maxsize=1 << 14)
 def on_pypi(spec: MatchSpec) -> str:
     """Return the requirement for a match spec; empty where there is none."""
-    name = spec.name if spec.name in SAME_ON_PYPI else OTHER_ON_PYPI.get(spec.name, "")
-    version = _version(spec.version)
-    if not name or version is None or "[" in spec.text:
+    name = pypi_name(spec.name)
+    version = _version(spec.version) if name and "[" not in spec.text else None
+    if version is None:
         return ""
     try:
         return read_requirement(name + version)[0]
     except NoRequirement:
         return ""
+
+
+def pypi_name(name: str) -> str:
+    """Return what PyPI calls a conda package; empty where the table does not know it."""
+    return name if name in SAME_ON_PYPI else OTHER_ON_PYPI.get(name, "")
 
 
 def _version(text: str) -> str | None:

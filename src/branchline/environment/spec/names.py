@@ -32,9 +32,10 @@ NAMES = (
 SPELLINGS = {name.lower(): name for name in NAMES}
 """The names by their lower-case form, for telling people of a misspelt one."""
 
-_ALL = frozenset(NAMES)
+ALL = frozenset(NAMES)
+"""The same as a set."""
 
 
 def is_spec_file(path: str) -> bool:
     """Tell whether a path has a spec file's name, wherever it lies."""
-    return path.rpartition("/")[2] in _ALL
+    return path.rpartition("/")[2] in ALL

@@ -11,9 +11,10 @@ MAX_REQUIREMENT = 2000
 """The most characters a requirement may have."""
 
 # What most lines are is recognised at once; a test compares with the parser.
+_NUMBER = r"(?:0|[1-9][0-9]*)"
 _SIMPLE = re.compile(
     r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
-    r"(?:(?:[<>!=]=|[<>])(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*)?"
+    rf"(?:(?:[<>!=]=|[<>]){_NUMBER}(?:\.{_NUMBER})*|~={_NUMBER}(?:\.{_NUMBER})+)?"
 )
 
 
@@ -21,15 +22,22 @@ class NoRequirement(ValueError):
     """A text that is not a requirement."""
 
 
-@lru_cache(maxsize=1 << 16)
+def is_simple(text: str) -> bool:
+    """Tell whether a text is surely a requirement in its one spelling: a name, a version or none."""
+    return _SIMPLE.fullmatch(text) is not None
+
+
 def read_requirement(text: str) -> tuple[str, str]:
     """Return a requirement in its one spelling, and the URL it names directly (or nothing).
 
     Raises:
         NoRequirement: It is none.
     """
-    if _SIMPLE.fullmatch(text):
-        return text, ""
+    return (text, "") if _SIMPLE.fullmatch(text) else _parse(text)
+
+
+@lru_cache(maxsize=1 << 14)
+def _parse(text: str) -> tuple[str, str]:
     if len(text) > MAX_REQUIREMENT:
         raise NoRequirement(f"has {len(text)} characters")
     try:

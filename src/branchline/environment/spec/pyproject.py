@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from branchline.environment.spec.pep508 import NoRequirement, read_requirement
 from branchline.environment.spec.refusal import SpecRefused, shown
@@ -13,8 +12,7 @@ FILE = "pyproject.toml"
 """It counts in the root alone."""
 
 
-@dataclass(frozen=True)
-class PyProject:
+class PyProject(NamedTuple):
     """What a ``pyproject.toml`` says.
 
     Args:

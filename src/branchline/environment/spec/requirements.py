@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from branchline.environment.spec.pep508 import NoRequirement, read_requirement
+from branchline.environment.spec.pep508 import NoRequirement, is_simple, read_requirement
 from branchline.environment.spec.references import MAX_REFERENCES, inside
 from branchline.environment.spec.refusal import SpecRefused, shown
 from branchline.environment.spec.text import lines_of, pip_text
@@ -67,8 +67,12 @@ class Requirements:
                 too many files.
         """
         self.files.append(path)
+        kept = self.constraints if constraints else self.lines
         for number, line in logical_lines(lines_of(path, pip_text(path, data))):
-            self.read_line(path, number, line, lookup, constraints=constraints)
+            if is_simple(line) and not line.endswith(_ARCHIVES):
+                kept.append(line)
+            else:
+                self.read_line(path, number, line, lookup, constraints=constraints)
 
     def read_line(
         self, path: str, number: int, line: str, lookup: Lookup, *, constraints: bool = False
@@ -165,13 +169,16 @@ def logical_lines(lines: list[str]) -> Iterator[tuple[int, str]]:
     """Yield lines as pip sees them, numbered: joined where they end in a backslash, uncommented."""
     joined, start = "", 0
     for number, line in enumerate(lines, 1):
+        if not joined and "#" not in line and "\\" not in line:
+            if bare := line.strip():
+                yield number, bare
+            continue
         start = start or number
         is_comment = line.lstrip().startswith("#")
         if line.endswith("\\") and not is_comment:
             joined += line.strip("\\")
             continue
-        whole = joined + (" " + line if is_comment else line)
-        bare = _COMMENT.sub("", whole).strip() if "#" in whole else whole.strip()
+        bare = _COMMENT.sub("", joined + (" " + line if is_comment else line)).strip()
         if bare:
             yield start, bare
         joined, start = "", 0

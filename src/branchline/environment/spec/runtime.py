@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from branchline.environment.spec.refusal import SpecRefused, shown
 from branchline.environment.spec.text import utf8
@@ -13,8 +13,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ADVICE = "Write for example 'python-3.11' or 'r-4.1-2024-05-01', and nothing else"
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(NamedTuple):
     """What ``runtime.txt`` says; everything None where there is none."""
 
     name: str | None = None

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from branchline.environment.spec.names import FOLDERS, SPELLINGS, is_spec_file
 from branchline.environment.spec.references import MAX_REFERENCES, references
 from branchline.environment.spec.refusal import SpecRefused
@@ -22,8 +24,7 @@ MAX_LOCK_FILE = 8 << 20
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-@dataclass(frozen=True)
-class Tree:
+class Tree(msgspec.Struct, frozen=True):
     """What detection sees of a folder.
 
     Args:
