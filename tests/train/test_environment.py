@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.train.locks import IMAGE, PYLOCK, lock
 
 from branchline.environment.lock.model import Lock
 from branchline.foundation.errors import BranchlineError, Corrupt
 from branchline.train.archive import File
-from branchline.train.bundle import OpenBundle, open_bundle, pack_files
+from branchline.train.bundle import OpenBundle, open_bundle, pack, pack_files
 from branchline.train.environment import missing
-from branchline.train.template import new_train
+from branchline.train.template import new_train, write_train
 
 NEEDS = 'python = ["numpy", "pandas", "pyarrow"]'
 ALL = ("numpy==2.4.0", "pandas==3.0.0", "pyarrow==25.0.0")
@@ -132,3 +134,15 @@ def test_debians_own_python_packages_count() -> None:
     given = lock("numpy==2.4.0", debian=("python3-pandas",))
     assert missing(given, ["numpy", "pandas", "NumPy==2.4.0"]) == []
     assert missing(given, ["pandas==2.0", "scipy"]) == ["pandas==2.0", "scipy"]
+
+
+def test_the_evidence_of_a_lock_is_not_packed(tmp_path: Path) -> None:
+    """Release files are large, and stay with whoever locked; a bundle with one is refused."""
+    write_train(tmp_path / "train", new_train("mean-age"))
+    before = pack(tmp_path / "train")
+    evidence = tmp_path / "train" / "environment" / "evidence"
+    evidence.mkdir(parents=True)
+    (evidence / f"{'a' * 64}.InRelease").write_text("signed")
+    assert pack(tmp_path / "train").digest == before.digest
+    with pytest.raises(BranchlineError, match="evidence"):
+        train(NEEDS, **{"environment/evidence/a.InRelease": "signed"})

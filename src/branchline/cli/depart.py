@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import click
 
-from branchline.cli.frame import Answer, pairs, verb
+from branchline.cli.frame import Answer, pairs, verb, working
 from branchline.cli.journeys import status_answer
 from branchline.cli.researcher import HOME, client
 
@@ -56,17 +56,19 @@ def depart(
     given = read_parameters(parameters, whole)
     chosen = pairs(datasets, "STATION=NAME")
     with client(home) as researcher:
-        journey = researcher.depart(
-            study,
-            train,
-            given,
-            stations=stations or None,
-            datasets=chosen,
-            rounds=rounds,
-            quorum=quorum,
-            deadline_seconds=deadline,
-            on_decline=on_decline,
-        )
+        with working("departing") as progress:
+            journey = researcher.depart(
+                study,
+                train,
+                given,
+                stations=stations or None,
+                datasets=chosen,
+                rounds=rounds,
+                quorum=quorum,
+                deadline_seconds=deadline,
+                on_decline=on_decline,
+                progress=lambda said: progress(f"sending the environment: {said}"),
+            )
         if wait:
             return fetch(journey, output)
         return status_answer(journey.status())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,3 +26,12 @@ def client(home: Path, what: str = "") -> Iterator[Client]:
             return
         with working(what):
             yield researcher
+
+
+@contextmanager
+def sending(home: Path, what: str) -> Iterator[tuple[Client, Callable[[str], None]]]:
+    """Give a client, and a function to say what of an image is being sent."""
+    from branchline.workbench.client import Client
+
+    with Client(home) as researcher, working(what) as progress:
+        yield researcher, lambda said: progress(f"sending the environment: {said}")

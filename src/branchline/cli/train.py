@@ -8,7 +8,7 @@ from typing import Any, Literal
 import click
 
 from branchline.cli.frame import Answer, lines, verb, wants_json, working
-from branchline.cli.researcher import HOME, client
+from branchline.cli.researcher import HOME, client, sending
 from branchline.cli.trains import manifest_as_json, manifest_as_text, trial_answer
 
 FOLDER = click.argument(
@@ -138,9 +138,12 @@ def pack(folder: Path, output: Path | None, home: Path) -> Answer:
 @FOLDER
 @HOME
 def send(folder: Path, home: Path) -> Answer:
-    """Pack a train and bring the signed bundle to central; 'depart' does so by itself."""
-    with client(home, "sending the train") as researcher:
-        digest = researcher.send_train(folder)
+    """Pack a train and bring the signed bundle to central; 'depart' does so by itself.
+
+    The image that its lock names is brought along, unless central has it or it is not here.
+    """
+    with sending(home, "sending the train") as (researcher, progress):
+        digest = researcher.send_train(folder, progress=progress)
     return Answer({"train": digest}, digest)
 
 

@@ -19,13 +19,17 @@ _CODE_IN_DISGUISE = {
     ".pyc": "compiled code",
     ".pyo": "compiled code",
 }
+_EVIDENCE = ".InRelease"
 _NUMPY = b"\x93NUMPY"
 _ADVICE = "Put numbers in CSV, JSON or Arrow files, and code in source files"
 
 
 def is_ignored(name: str) -> bool:
-    """Tell whether packing passes over a file or folder of this name."""
-    return name.startswith(".") or name == "__pycache__"
+    """Tell whether packing passes over a file or folder of this name.
+
+    Release files are the evidence for a lock: it names them by hash, and they stay with its author.
+    """
+    return name.startswith(".") or name == "__pycache__" or name.endswith(_EVIDENCE)
 
 
 def check_path(path: str) -> None:
@@ -41,6 +45,8 @@ def check_path(path: str) -> None:
             raise BundleRefused(f"{path!r} leads out of the bundle")
         if part in ("", "."):
             raise BundleRefused(f"{path!r} is not a plain path")
+        if part.endswith(_EVIDENCE):
+            raise BundleRefused(f"{path!r} is a release file, evidence that is never packed")
         if is_ignored(part):
             raise BundleRefused(f"{path!r} is hidden or a cache; those are never packed")
 

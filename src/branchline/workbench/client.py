@@ -19,15 +19,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from branchline.environment.named import image_named
+from branchline.environment.service import Progress
 from branchline.foundation.clock import Clock, SystemClock
 from branchline.foundation.digest import Digest, parse_digest
-from branchline.foundation.errors import Refused
+from branchline.foundation.errors import NotFound, Refused
 from branchline.journey import acts, messages
 from branchline.journey.enrolment import join
 from branchline.journey.invitation import parse_invitation
 from branchline.journey.request import OnDecline
 from branchline.train.bundle import Bundle, open_bundle, pack, sign_bundle
+from branchline.train.environment import TrainEnvironment
 from branchline.workbench.core import Core, StudyState
+from branchline.workbench.environments import bring
 from branchline.workbench.home import CentralRef, KeptTrain, WorkbenchHome, default_folder
 from branchline.workbench.journey import Journey
 from branchline.workbench.loop import PrivateLoop
@@ -36,6 +40,10 @@ from branchline.workbench.request import Wishes, make_request
 T = TypeVar("T")
 
 __all__ = ["Client", "Journey", "StudyState"]
+
+
+def _silent(said: str) -> None:
+    """Tell nobody what is done."""
 
 
 class Client:
@@ -95,7 +103,10 @@ class Client:
                 f"The invitation is for the {read.kind} {read.name!r}",
                 advice="Use it with 'branchline station enroll'",
             )
-        hello = self._running().run(join(self.home.identity, read, self._clock, ca_file=ca_file))
+        joining = join(
+            self.home.identity, read, self._clock, ca_file=ca_file, keep=self.home.keep_enrolment
+        )
+        hello = self._running().run(joining)
         ref = CentralRef(hello.origin, read.url, read.name, hello.keys, hello.log_vkey, ca_file)
         self.home.remember(ref)
         return ref
@@ -144,11 +155,36 @@ class Client:
         self._keep(bundle)
         return bundle
 
-    def send_train(self, folder: str | Path) -> Digest:
-        """Pack a train's folder and bring the bundle to central; once is enough."""
+    def send_train(self, folder: str | Path, *, progress: Progress = _silent) -> Digest:
+        """Pack a train's folder and bring the bundle to central; once is enough.
+
+        The image that its lock names is brought, too, if it is on this machine and not there.
+        """
         bundle = self.pack(folder)
         self._send(bundle.digest)
+        self._bring(bundle.environment, progress)
         return bundle.digest
+
+    # Environments
+
+    def push_environment(self, environment: str | Path, *, progress: Progress = _silent) -> Digest:
+        """Bring an environment's image to central; what is there is not sent again.
+
+        Args:
+            environment: The image's digest, or a folder whose lock names it.
+            progress: Told, in a few words, what is sent.
+
+        Raises:
+            NotFound: The image, or a lock, is not on this machine.
+            Refused: Central does not take it.
+        """
+        image = image_named(environment)
+        if not self._run(lambda core: bring(core, image, progress)):
+            raise NotFound(
+                f"The image {image} is not on this machine",
+                advice="Build it with 'branchline environment build'",
+            )
+        return image
 
     # Journeys
 
@@ -164,8 +200,12 @@ class Client:
         quorum: int | None = None,
         deadline_seconds: int | None = None,
         on_decline: OnDecline | None = None,
+        progress: Progress = _silent,
     ) -> Journey:
         """Send a train on a journey.
+
+        The image that the train's lock names is brought to central if it is on this machine and
+        not there.
 
         Args:
             study: The study that permits it.
@@ -177,6 +217,7 @@ class Client:
             quorum: How many stations must contribute, in place of the train's.
             deadline_seconds: How long a round or a stop may take, in place of the train's.
             on_decline: Whether a sequential route waits or skips, in place of the train's.
+            progress: Told, in a few words, what of an image is sent.
 
         Raises:
             Refused: The parameters or the route are not acceptable.
@@ -187,11 +228,12 @@ class Client:
         data, kept = self.home.train(digest)
         state = self.show_study(study)
         wishes = Wishes(stations, datasets, rounds, quorum, deadline_seconds, on_decline)
-        manifest = open_bundle(data, digest).manifest
+        opened = open_bundle(data, digest)
         request = make_request(
-            state.document, digest, kept.author, manifest, parameters or {}, wishes
+            state.document, digest, kept.author, opened.manifest, parameters or {}, wishes
         )
         self._send(digest)
+        self._bring(opened.environment, progress)
         self._run(lambda core: core.depart(request))
         return self.journey(request.journey)
 
@@ -246,6 +288,11 @@ class Client:
 
         self._run(work)
         self.home.keep_train(digest, data, KeptTrain(kept.author, (*kept.sent, origin)))
+
+    def _bring(self, environment: TrainEnvironment, progress: Progress) -> None:
+        image = environment.image
+        if image is not None:
+            self._run(lambda core: bring(core, image, progress))
 
     def _running(self) -> PrivateLoop:
         if self._loop is None:

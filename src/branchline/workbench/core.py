@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
+from branchline.environment.service import ImageService
 from branchline.foundation.canonical import canonical_json
 from branchline.foundation.clock import Clock, rfc3339
 from branchline.foundation.decoding import decode_json
@@ -56,6 +57,11 @@ class Core:
     async def close(self) -> None:
         """Close all connections."""
         await self._api.close()
+
+    @property
+    def images(self) -> ImageService:
+        """The images that central keeps."""
+        return ImageService(self._api)
 
     def stamp(self) -> tuple[str, str]:
         """Return a new act's id and time."""

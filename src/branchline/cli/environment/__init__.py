@@ -15,6 +15,10 @@ COMMANDS: Table = {
         f"{_E}.survey:survey",
         "Report what many environments ask for, and how far a shared layer would serve them.",
     ),
+    "push": (
+        f"{_E}.push:push",
+        "Bring the image that FOLDER's branchline.lock names to central.",
+    ),
     "run": (
         f"{_E}.run:run",
         "Run a command in the environment that FOLDER's branchline.lock names.",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from branchline.environment.lock.model import LOCK_NAME, Lock, parse_lock
-from branchline.foundation.digest import Digest, parse_digest
-from branchline.foundation.errors import NotFound, Refused
+if TYPE_CHECKING:
+    from branchline.foundation.digest import Digest
 
 
 def chosen_image(folder: Path | None, image: str | None) -> Digest:
@@ -18,29 +18,11 @@ def chosen_image(folder: Path | None, image: str | None) -> Digest:
         NotFound: The folder has no lock.
         Refused: Its lock names no image.
     """
-    if image is not None:
-        if folder is not None:
-            raise click.UsageError("Give a folder or --image, not both")
-        return parse_digest(image)
-    lock = read_lock(folder or Path())
-    if lock.image is None:
-        raise Refused(
-            f"{LOCK_NAME} names no image", advice="Build it with 'branchline environment build'"
-        )
-    return lock.image
+    from branchline.environment.named import image_named
+    from branchline.foundation.digest import parse_digest
 
-
-def read_lock(folder: Path) -> Lock:
-    """Read a folder's lock.
-
-    Raises:
-        NotFound: It has none.
-        Corrupt: It was changed since it was written.
-    """
-    try:
-        return parse_lock((folder / LOCK_NAME).read_bytes())
-    except FileNotFoundError as error:
-        raise NotFound(
-            f"{folder.absolute()} has no {LOCK_NAME}",
-            advice="Make one with 'branchline environment lock', or name an image with --image",
-        ) from error
+    if image is None:
+        return image_named(folder or Path())
+    if folder is not None:
+        raise click.UsageError("Give a folder or --image, not both")
+    return parse_digest(image)

@@ -1,0 +1,31 @@
+"""A researcher's environments, brought to central."""
+
+from __future__ import annotations
+
+from branchline.environment.image.images import open_image
+from branchline.environment.image.store import Store, default_store_folder
+from branchline.environment.service import Progress
+from branchline.foundation.digest import Digest
+from branchline.foundation.errors import NotFound
+from branchline.workbench.core import Core
+
+
+async def bring(core: Core, image: Digest, progress: Progress) -> bool:
+    """Bring an image to central unless it is there; return whether it is there now.
+
+    An image that is not on this machine either cannot be brought: stations may have it all the
+    same, from a registry or a file.
+
+    Raises:
+        Corrupt: The image on this machine is damaged.
+        Refused: Central does not take it.
+    """
+    if await core.images.has(image):
+        return True
+    store = Store(default_store_folder())
+    try:
+        open_image(store, image)
+    except NotFound:
+        return False
+    await core.images.push(image, store, progress)
+    return True
