@@ -1,0 +1,70 @@
+"""kill -9 at any moment, and the n-th change of a real disk failing: nothing acknowledged is lost."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import subprocess
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from tests.ledger.killing import Memory, Victim, kill_again_and_again, victim
+
+
+def test_two_hundred_kills_lose_nothing(tmp_path: Path) -> None:
+    """Append, integrate, mirror, cosign, keep: whatever was acknowledged is there afterwards."""
+    assert kill_again_and_again(tmp_path, 200, seed=1) > 1000
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(2, 12))
+def test_ten_thousand_kills_lose_nothing(seed: int, tmp_path: Path) -> None:
+    """The same, for as long as a night is."""
+    kill_again_and_again(tmp_path, 1000, seed=seed, fresh=100)
+    shutil.rmtree(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+    """Give a victim whose disk can be made to fail."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no disk can be made to fail: there is no C compiler here")
+    library = tmp_path_factory.mktemp("faults") / "faults.so"
+    source = Path(__file__).with_name("faults.c")
+    command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"]
+    subprocess.run(command, check=True, timeout=60)
+    with victim(library) as started:
+        yield started
+
+
+@pytest.mark.parametrize(
+    "error", [errno.EIO, pytest.param(errno.ENOSPC, marks=pytest.mark.soak)], ids=["EIO", "ENOSPC"]
+)
+def test_whichever_change_of_a_real_disk_fails(error: int, faulty: Victim, tmp_path: Path) -> None:
+    """Database, tiles, checkpoint, mirror, witnesses: for every n the n-th write, fsync or rename
+    fails, torn; the ledger says so, and goes on with all that was acknowledged."""
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    faulty.order(folder=str(begun), call=0, errno=error)
+    assert faulty.said("ended")[-1] == ["ended", "0"]
+    refused = 0
+    for call in count(1):
+        folder, memory = tmp_path / str(call), Memory()
+        shutil.copytree(begun, folder)
+        faulty.order(folder=str(folder), call=call, errno=error)
+        lines = faulty.said("ended")
+        assert lines.pop() == ["ended", "0"]
+        reached = ["reached", "1"] in lines
+        refused += sum(words[0] == "refused" for words in lines)
+        for words in lines:
+            if words[0] not in ("refused", "reached"):
+                memory.hear(words)
+        assert memory.appended >= 2
+        shutil.rmtree(folder)
+        if not reached:
+            break
+    assert call > 40
+    assert refused > 30
