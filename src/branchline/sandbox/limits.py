@@ -13,7 +13,8 @@ MIB = 1 << 20
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Bound one session; every limit is enforced, or the engine refuses to start.
 
-    `memory_bytes` counts everything the session keeps in memory, its scratch files included.
+    `memory_bytes` counts everything the session keeps in memory, its scratch files included, and a
+    round's inputs unless they are larger than a quarter of it.
     `processes` counts threads too. `cpu_seconds` is for the whole session and all its processes,
     `wall_seconds` and `output_bytes` for one round, `scratch_bytes` for each of `/tmp`, `/in`,
     `/out` and `/dev/shm`. Log bytes beyond `log_bytes` are dropped and counted.

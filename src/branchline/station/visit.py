@@ -417,7 +417,8 @@ class Visit:
         if self._run is not None:
             self._run.account(self._round.values)
         self._departed = number
-        self._round.payload = b""
+        # Both may be large, and the next round may be long in coming.
+        self._round.payload, self._round.findings = b"", None
         return Event.DEPARTED
 
     def _record(self) -> Digest:
