@@ -164,7 +164,7 @@ def test_a_damaged_index_is_no_harm(store: Store, name: str) -> None:
     assert file.read_bytes() == before
     flip(file)
     flip(trees.local / "lib/module.py")
-    with pytest.raises(Corrupt, match="module.py"):
+    with pytest.raises(Corrupt, match=r"module\.py"):
         check_trees(trees)
 
 

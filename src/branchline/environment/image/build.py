@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from branchline.environment.image import images
+from branchline.environment.image.configure import BuildFailed
 from branchline.environment.image.debian import build_base, build_extra
 from branchline.environment.image.differences import refuse_other
 from branchline.environment.image.entries import stacked
@@ -24,6 +25,7 @@ from branchline.foundation.errors import Refused, Unavailable
 
 Progress = Callable[[str], None]
 
+_LITTLE = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -105,10 +107,20 @@ def _timed(phase: str, seconds: dict[str, float]) -> Iterator[None]:
 def _disk_errors(store: Store) -> Iterator[None]:
     try:
         yield
+    except BuildFailed as error:
+        # A package's script says in its own words that it could not write.
+        space = os.statvfs(store.folder)
+        if space.f_bavail * space.f_frsize > _LITTLE:
+            raise
+        raise _full(store) from error
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        raise Unavailable(
-            f"The disk of the store {store.folder} is full; nothing half-built was kept",
-            advice="Make room, for example with 'branchline environment gc', and build again",
-        ) from error
+        raise _full(store) from error
+
+
+def _full(store: Store) -> Unavailable:
+    return Unavailable(
+        f"The disk of the store {store.folder} is full; nothing half-built was kept",
+        advice="Make room, for example with 'branchline environment gc', and build again",
+    )

@@ -69,6 +69,9 @@ class Root:
             diverted: By path: where it goes instead, and the one package it does not go for.
         """
         self._diverted = diverted
+        for path, (instead, but_for) in diverted.items():
+            if self._owners.get(path, but_for) != but_for:
+                self._owners[instead] = self._owners.pop(path)
 
     def place(
         self, package: str, member: Member, placed: Placed, wanted: Callable[[str], bool]

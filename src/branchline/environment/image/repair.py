@@ -84,16 +84,21 @@ def repair(image: Image, store: Store, health: Health, *, progress: Callable[[st
             f"The image {image.digest} was not built from a lock, so it cannot be built again",
             advice="Remove it with 'branchline environment gc --forget', and import it anew",
         )
-    for layer in image.layers:
-        _drop_damaged(store, layer.digest)
     if not health.sound:
-        # Every tree: they share contents, and a damaged one may have been read while it was sound.
-        for name in tree_names(image.digest, store):
-            with store.temporary("tree") as scratch, contextlib.suppress(FileNotFoundError):
-                os.rename(store.trees / name, scratch / name)
+        clear_damage(image, store)
     built = build_image(lock.with_image(image.digest), store, progress=progress)
     materialise(built, store)
     return built
+
+
+def clear_damage(image: Image, store: Store) -> None:
+    """Take what is damaged of an image out of the store, so that it can be brought in again."""
+    for layer in image.layers:
+        _drop_damaged(store, layer.digest)
+    # Every tree: they share contents, and a damaged one may have been read while it was sound.
+    for name in tree_names(image.digest, store):
+        with store.temporary("tree") as scratch, contextlib.suppress(FileNotFoundError):
+            os.rename(store.trees / name, scratch / name)
 
 
 def _drop_damaged(store: Store, digest: Digest) -> None:
