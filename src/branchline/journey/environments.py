@@ -98,7 +98,7 @@ class Environments:
         async with self._fetching.setdefault(wanted.image, asyncio.Lock()):
             found = await asyncio.to_thread(self._find, wanted, wanted.image)
             if found is None:
-                await self._obtain(wanted.image, progress)
+                await self.fetch(wanted.image, progress)
                 found = await asyncio.to_thread(self._find, wanted, wanted.image)
         if found is None:
             raise self._absent(wanted.image)
@@ -131,8 +131,14 @@ class Environments:
             raise Refused(f"The environment {digest} was not built from the lock of the train")
         return Ready(mount, digest, wanted.reproducible)
 
-    async def _obtain(self, digest: Digest, progress: Progress) -> None:
-        """Bring an image here from the first source that has it."""
+    async def fetch(self, digest: Digest, progress: Progress) -> None:
+        """Bring an image here from the first source that has it; what is here stays.
+
+        Raises:
+            EnvironmentAbsent: No source has it.
+            Unavailable: One that may have it cannot be asked now.
+            Corrupt: What came is not the image.
+        """
         store, waiting = await asyncio.to_thread(self._store), None
         for source in self._sources:
             progress(f"fetching the environment from {source.name}")

@@ -14,8 +14,6 @@ import msgspec
 from branchline.datasets.extract import extract
 from branchline.datasets.store import Dataset, DatasetStore
 from branchline.disclosure.rules import Thresholds
-from branchline.environment.service import ImageService
-from branchline.environment.sources import RegistrySource, ServiceSource
 from branchline.foundation.canonical import digest_of_json
 from branchline.foundation.clock import Clock, rfc3339
 from branchline.foundation.decoding import convert, decode_json
@@ -25,24 +23,19 @@ from branchline.foundation.encoding import from_base64url
 from branchline.foundation.errors import Corrupt, NotFound
 from branchline.foundation.http.client import ApiClient
 from branchline.journey import acts
-from branchline.journey.environments import Environments, Ready, Source
+from branchline.journey.environments import Ready
 from branchline.journey.execution import House, TrainRun
 from branchline.journey.messages import Notice, StudyView
 from branchline.ledger.entry import Entry
 from branchline.sandbox.bubblewrap import Bubblewrap
 from branchline.station.cosigner import Cosigner
+from branchline.station.environments import environments_of
 from branchline.station.gates import Admitted, admit
 from branchline.station.outbox import Outbox
 from branchline.station.settings import StationHome, StationSettings
 from branchline.station.store import Approval, StationStore
 
 log = logging.getLogger("branchline.station")
-
-WAYS = (
-    "bring it to central with 'branchline environment push', or have the station name a registry "
-    "that has it, or import it there with 'branchline station environment import'"
-)
-"""How an image can get to a station; ends a sentence that may leave it."""
 
 
 class StationHouse:
@@ -79,7 +72,7 @@ class StationHouse:
         )
         self.datasets = DatasetStore(store.engine)
         self.engine = Bubblewrap(accept_weaker=frozenset(settings.accept_weaker))
-        self.environments = _environments(home, settings, client)
+        self.environments = environments_of(home, settings, client)
         self._runs = make_folder(home.folder / "runs")
 
     @cached_property
@@ -200,14 +193,6 @@ class StationHouse:
         """Remove what runs of an earlier process left behind."""
         for folder in self._runs.iterdir():
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _environments(home: StationHome, settings: StationSettings, client: ApiClient) -> Environments:
-    wanted = settings.environments
-    sources: list[Source] = [ServiceSource(ImageService(client), wanted.largest_bytes)]
-    if wanted.registry is not None:
-        sources.append(RegistrySource(wanted.registry))
-    return Environments(home.images, sources, WAYS)
 
 
 def peek_request(notice: Notice) -> acts.JourneyRequested | None:

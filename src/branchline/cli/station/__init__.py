@@ -16,6 +16,10 @@ station = LazyGroup(
             "Show who this station is, what it demands, and what it holds.",
         ),
         "dataset": (f"{_S}.dataset:dataset", "Describe the data the station holds."),
+        "environment": (
+            f"{_S}.environment:environment",
+            "Keep the images that trains run in: list, import, repair, remove.",
+        ),
         "study": (f"{_S}.study:study", "Approve studies, and withdraw."),
         "stops": (f"{_S}.stops:stops", "See trains that came; accept or decline."),
         "outputs": (f"{_S}.outputs:outputs", "Review outputs; release or withhold."),

@@ -1,0 +1,57 @@
+"""The images a station has, and where it gets others from."""
+
+from __future__ import annotations
+
+import asyncio
+
+from branchline.environment.service import ImageService
+from branchline.environment.sources import RegistrySource, ServiceSource
+from branchline.foundation.digest import Digest
+from branchline.foundation.http.client import ApiClient
+from branchline.journey.environments import Environments, Progress, Source
+from branchline.station.settings import StationHome, StationSettings
+
+WAYS = (
+    "bring it to central with 'branchline environment push', or have the station name a registry "
+    "that has it, or import it there with 'branchline station environment import'"
+)
+"""How an image can get to a station; ends a sentence that may leave it."""
+
+
+def environments_of(
+    home: StationHome, settings: StationSettings, client: ApiClient
+) -> Environments:
+    """Return a station's environments: its own, then central's, then a registry's."""
+    wanted = settings.environments
+    sources: list[Source] = [ServiceSource(ImageService(client), wanted.largest_bytes)]
+    if wanted.registry is not None:
+        sources.append(RegistrySource(wanted.registry))
+    return Environments(home.images, sources, WAYS)
+
+
+async def repair(home: StationHome, digest: Digest, progress: Progress) -> int:
+    """Read an image whole, and fetch anew what is damaged of it; return how many files were.
+
+    Raises:
+        NotFound: There is no such image.
+        EnvironmentAbsent, Unavailable: What is damaged is not to be had.
+    """
+    from branchline.environment.image.images import open_image
+    from branchline.environment.image.repair import clear_damage, examine
+    from branchline.environment.image.store import Store
+
+    settings = home.settings()
+    store = Store(home.images)
+    image = open_image(store, digest)
+    progress("reading the image")
+    health = await asyncio.to_thread(examine, image, store)
+    if health.sound:
+        return 0
+    await asyncio.to_thread(clear_damage, image, store)
+    central = settings.central
+    client = ApiClient(central.url, home.identity, ca_file=central.ca_file)
+    try:
+        await environments_of(home, settings, client).fetch(digest, progress)
+    finally:
+        await client.close()
+    return len({*health.damaged, *health.trees})
