@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, update
 from tests.ledger.disk import SimulatedDisk
-from tests.ledger.vectors import LOG_VKEY, ORIGIN, entries
+from tests.ledger.histories import History
+from tests.ledger.parties import NewWitness, gather
+from tests.ledger.vectors import LOG_VKEY, ORIGIN, entries, identity_of, log_identity
 
 from branchline.foundation.database import writing
 from branchline.foundation.errors import Corrupt
@@ -17,8 +19,9 @@ from branchline.ledger.audit import audit, replay
 from branchline.ledger.edge import Edge
 from branchline.ledger.log import Log
 from branchline.ledger.proof.checkpoint import Checkpoint
+from branchline.ledger.proof.cosignature import cosigner_key
 from branchline.ledger.proof.merkle import leaf_hash
-from branchline.ledger.proof.note import parse_key
+from branchline.ledger.proof.note import VerifierKey, parse_key, sign_note
 from branchline.ledger.rows import ledger_entries
 from branchline.ledger.tiles import bundle_name, encode_bundle
 
@@ -43,10 +46,10 @@ def grown(
     return run
 
 
-def problem(disk: SimulatedDisk) -> Corrupt:
+def problem(disk: SimulatedDisk, witnesses: Collection[VerifierKey] = ()) -> Corrupt:
     """Audit a disk that is not right, and give what the audit says."""
     with pytest.raises(Corrupt) as caught:
-        audit(disk.read, disk.paths(), KEY)
+        audit(disk.read, disk.paths(), KEY, witnesses=witnesses)
     return caught.value
 
 
@@ -65,6 +68,89 @@ def test_every_flipped_bit_of_a_small_ledger_is_noticed_and_its_file_named(
             assert problem(disk).detail["file"] == path
         disk.edit(path, right)
     assert audit(disk.read, disk.paths(), KEY).checkpoint.size == 5
+
+
+def test_every_flipped_bit_of_a_witnessed_ledger_is_noticed_and_its_file_named(
+    append: Append,
+    open_log: Callable[[], Log],
+    disk: SimulatedDisk,
+    new_witness: NewWitness,
+) -> None:
+    """The same where witnesses cosigned: their lines and the cosigned checkpoint are covered."""
+    log, witnesses = open_log(), [new_witness(number) for number in range(2)]
+    append(log, entries(3))
+    log.integrate()
+    gather(log, witnesses)
+    append(log, entries(1, 3))
+    log.integrate()
+    keys = [key for witness in witnesses for key in witness.keys]
+    for path in disk.paths():
+        right = disk.read(path)
+        for bit in range(len(right) * 8):
+            flipped = bytearray(right)
+            flipped[bit // 8] ^= 1 << bit % 8
+            disk.edit(path, bytes(flipped))
+            assert problem(disk, keys).detail["file"] == path
+        disk.edit(path, right)
+    assert audit(disk.read, disk.paths(), KEY, witnesses=keys).checkpoint.size == 4
+
+
+def test_a_file_cut_anywhere_is_named(grown: Callable[..., SimulatedDisk]) -> None:
+    """Torn tiles, bundles and checkpoints: whatever is missing at the end is noticed."""
+    disk = grown(2, 3)
+    for path in disk.paths():
+        right = disk.read(path)
+        for length in range(len(right)):
+            disk.edit(path, right[:length])
+            assert problem(disk).detail["file"] == path
+        disk.edit(path, right)
+
+
+def test_whatever_stands_in_a_file_is_named(grown: Callable[..., SimulatedDisk]) -> None:
+    """Arbitrary bytes in the place of any file are refused by that file's name."""
+    disk = grown(2, 3)
+
+    @given(st.sampled_from(sorted(disk.paths())), st.binary(max_size=200))
+    def sweep(path: str, noise: bytes) -> None:
+        right = disk.read(path)
+        assume(noise != right)
+        disk.edit(path, noise)
+        found = problem(disk)
+        disk.edit(path, right)
+        assert found.detail["file"] == path
+
+    sweep()
+
+
+@pytest.mark.parametrize(
+    ("note", "says"),
+    [
+        (History(entries(9)).note(9), "it covers 9 entries, and there are 5"),
+        (History([b"forged"] * 5).note(4), "the first 4 entries do not give its root"),
+        (sign_note("no checkpoint\n", ORIGIN, log_identity()).full_text, "three lines"),
+    ],
+    ids=["ahead", "another history", "no checkpoint"],
+)
+def test_a_cosigned_checkpoint_of_something_else_is_named(
+    note: str, says: str, grown: Callable[..., SimulatedDisk]
+) -> None:
+    """What witnesses vouched for has to be a beginning of what is there."""
+    disk = grown(5)
+    disk.edit("cosigned", note.encode())
+    found = problem(disk)
+    assert says in str(found)
+    assert found.detail == {"file": "cosigned"}
+
+
+def test_a_line_by_nobody_known_is_named(grown: Callable[..., SimulatedDisk]) -> None:
+    """Where all witnesses are known, a stranger's line is an error; otherwise it is passed over."""
+    disk = grown(5)
+    stranger = sign_note("x\n", "stranger", log_identity()).signatures[0].line
+    disk.edit("checkpoint", disk.read("checkpoint") + stranger.encode())
+    audit(disk.read, disk.paths(), KEY)
+    found = problem(disk, [cosigner_key("w", identity_of(2).public)])
+    assert found.detail == {"file": "checkpoint"}
+    assert "stranger, who is no witness" in str(found)
 
 
 def test_flipped_bits_of_a_larger_ledger_are_named_with_their_position(

@@ -6,7 +6,7 @@ writes, and nothing is believed but the checkpoint's signature.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import zip_longest
 
 import msgspec
@@ -27,6 +27,7 @@ from branchline.ledger.tiles import (
     parse_path,
     split_hashes,
 )
+from branchline.ledger.vouched import check_vouched
 
 Read = Callable[[str], bytes]
 """Return a file's content by its path; NotFound if there is none."""
@@ -42,13 +43,20 @@ class Audited(msgspec.Struct, frozen=True):
     edge: Edge
 
 
-def audit(read: Read, paths: Iterable[str], key: VerifierKey, seen: Seen | None = None) -> Audited:
+def audit(
+    read: Read,
+    paths: Iterable[str],
+    key: VerifierKey,
+    seen: Seen | None = None,
+    witnesses: Collection[VerifierKey] = (),
+) -> Audited:
     """Check all of a ledger's files; one dropped, altered or reordered entry is noticed.
 
     1. The checkpoint is authentic.
     2. Each entry has the hash that its tile says; each tile has the hashes that those below give.
     3. The entries give the root in the checkpoint.
-    4. Partial files of earlier sizes are the beginnings of those that replaced them.
+    4. The cosigned checkpoint is of the same tree, and every cosignature holds.
+    5. Partial files of earlier sizes are the beginnings of those that replaced them.
 
     Files beyond the checkpoint's size are not looked at: nobody signed them, and the next
     integration writes them anew.
@@ -58,6 +66,7 @@ def audit(read: Read, paths: Iterable[str], key: VerifierKey, seen: Seen | None 
         paths: All files there are, in any order; those that no ledger has are ignored.
         key: The ledger's key.
         seen: Told of every bundle in order.
+        witnesses: Keys of all its witnesses; without any, cosignatures are passed over.
 
     Raises:
         Corrupt: The first file that is wrong or missing, with the first position concerned
@@ -65,6 +74,7 @@ def audit(read: Read, paths: Iterable[str], key: VerifierKey, seen: Seen | None 
     """
     checkpoint = open_published(_existing(read, CHECKPOINT), key)
     edge = replay(read, Edge(), checkpoint, seen)
+    check_vouched(read, checkpoint, edge, key, witnesses)
     for name in filter(None, map(parse_path, paths)):
         if _end(name) <= checkpoint.size:
             _check_earlier(read, name, checkpoint.size)
