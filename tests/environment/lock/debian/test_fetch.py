@@ -30,7 +30,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 def http(mirror: Mirror) -> Iterator[str]:
     """The mirror, over HTTP on loopback."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=mirror.folder))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}/"
     server.shutdown()

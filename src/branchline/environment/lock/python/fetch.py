@@ -134,7 +134,7 @@ class _Opener:
     def __init__(self) -> None:
         said = variables()
         self._context = ssl.create_default_context(cafile=said.get("SSL_CERT_FILE"))
-        self._credentials = _credentials(said)
+        self._credentials = credentials(said)
 
     def open(self, place: str) -> addinfourl:
         url = Path(place).as_uri() if place.startswith("/") else place
@@ -149,7 +149,7 @@ class _Opener:
         return found
 
 
-def _credentials(said: Mapping[str, str]) -> dict[str, str]:
+def credentials(said: Mapping[str, str]) -> dict[str, str]:
     """Return what hosts want to know of us: from the indexes' own URLs, and from netrc files."""
     found: dict[str, str] = {}
     try:

@@ -37,7 +37,7 @@ def why_unresolved(said: str, python: str, *, offline: bool) -> BranchlineError:
         )
     if _UNREACHABLE.search(text) and "requirements are unsatisfiable" not in text:
         return Unavailable(
-            "The index of Python packages cannot be reached",
+            f"The index of Python packages does not answer: {_last(text)}",
             advice="Try again with the network, or set the index in pip's configuration",
             detail=detail,
         )
@@ -76,6 +76,12 @@ def _reason(text: str) -> str:
     last = next((step for step in reversed(steps) if step), words)
     shown = words.removeprefix("Because ") if len(words) <= _LONGEST else last
     return shown.rstrip(" .,")[:_LONGEST] or "uv gave no reason"
+
+
+def _last(text: str) -> str:
+    """Return the innermost cause."""
+    causes = re.findall(r"cause: *(.+)", text) or text.strip().splitlines() or ["it gave no reason"]
+    return str(causes[-1]).strip().rstrip(".")[:_LONGEST]
 
 
 def _series(python: str) -> str:
