@@ -15,6 +15,14 @@ COMMANDS: Table = {
         f"{_E}.survey:survey",
         "Report what many environments ask for, and how far a shared layer would serve them.",
     ),
+    "lock": (
+        f"{_E}.lock:lock",
+        "Choose exact versions for what DIR's spec files ask for, and write them down with hashes.",
+    ),
+    "diff": (
+        f"{_E}.diff:diff",
+        "Show what differs between two locks: packages added, removed, changed; security updates.",
+    ),
     "push": (
         f"{_E}.push:push",
         "Bring the image that FOLDER's branchline.lock names to central.",

@@ -97,6 +97,7 @@ def _fetch_one(wheel: NamedWheel, opener: _Opener, file: Path, pool: Pool) -> No
             while piece := answer.read(_PIECE):
                 out.write(piece)
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code in _GONE:
             raise NotFound(f"The index no longer has {wheel.file}") from error
         raise Unavailable(f"{wheel.file} cannot be fetched: the index says {error.code}") from error
