@@ -89,6 +89,17 @@ def test_a_package_holds(tmp_path: Path, full: bool) -> None:
 _STEPS = [name for name, *_ in standalone.RECIPE]
 
 
+def test_the_ledger_itself_says_more_than_a_proof(tmp_path: Path) -> None:
+    """Where a package holds both, topics are judged by all entries."""
+    light = world.package(full=False)
+    package = msgspec.structs.replace(light, read=world.package(full=True).read)
+    report, steps = both(tmp_path, world.written(package))
+    assert report.verified
+    assert report.step("tags").found["covered"] == 299
+    assert report.step("topics").found["dataset/stays"]["covered"] == 300
+    assert "up to size 300" in str(steps)
+
+
 def test_the_same_content_gives_the_same_bytes() -> None:
     """Nothing in a package depends on when or where it is written."""
     assert world.written(world.package(full=True)) == world.sample(True)

@@ -274,7 +274,8 @@ def _tags(case: _Case) -> Found:
     if head is None or min(head.size, head.covered) < 0 or head.covered > stated.position:
         raise Corrupt(f"The entry {stated.position} does not state the head of a tag tree")
     leaves = {position: shown.leaf for position, shown in case.entries.items()}
-    case.reader = LightReader(parse_tag_proof(case.read(TAG_PROOF)), head, leaves)
+    reader = LightReader(parse_tag_proof(case.read(TAG_PROOF)), head, leaves)
+    case.reader = case.reader or reader  # the ledger itself, where it is here, says more
     return {"tags": head.size, "covered": head.covered}
 
 
