@@ -23,6 +23,30 @@ COMMANDS: Table = {
         f"{_E}.diff:diff",
         "Show what differs between two locks: packages added, removed, changed; security updates.",
     ),
+    "build": (
+        f"{_E}.build:build",
+        "Build the root filesystem image of a lock, and write its digest into the lock.",
+    ),
+    "show": (
+        f"{_E}.show:show",
+        "Show what an image was made from, when, by whom it is signed, and how large it is.",
+    ),
+    "verify": (
+        f"{_E}.verify:verify",
+        "Read every file of an image and compare it with what the image's digest says.",
+    ),
+    "export": (
+        f"{_E}.export:export",
+        "Write an image into one file, for a machine with no network; or bring it to a registry.",
+    ),
+    "import": (
+        f"{_E}.export:import_",
+        "Take an image in from a file written by 'export', or from a registry.",
+    ),
+    "gc": (
+        f"{_E}.gc:gc",
+        "Remove layers, files and trees that no image needs, and what builds left behind.",
+    ),
     "push": (
         f"{_E}.push:push",
         "Bring the image that FOLDER's branchline.lock names to central.",

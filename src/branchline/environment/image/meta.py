@@ -126,7 +126,7 @@ def _recipe() -> str:
                 *listed(recipe.REMOVED),
                 "   Emptied folders (in var/log, folders stay):",
                 *listed(recipe.EMPTIED_FOLDERS),
-                "   Emptied files:",
+                "   Files without content:",
                 *listed(recipe.EMPTIED_FILES),
                 "",
                 "A layer is a tar archive (ustar; pax headers only where a name does not fit), names",

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from branchline.environment.image.entries import Entry, in_order
-from branchline.environment.image.modes import make_folders
+from branchline.environment.image.modes import make_folders, put
 from branchline.environment.image.recipe import EMPTIED_FILES, EMPTIED_FOLDERS, FOLDERS, REMOVED
 from branchline.foundation.errors import Refused
 
@@ -31,9 +31,9 @@ def normalise(root: Path) -> None:
     for path in EMPTIED_FOLDERS:
         _empty(root / path)
     for path in EMPTIED_FILES:
-        file = root / path
-        if file.is_file() and not file.is_symlink():
-            file.write_bytes(b"")
+        (root / path).unlink(missing_ok=True)
+        make_folders((root / path).parent)
+        put(root / path, b"")
     for path in FOLDERS:
         make_folders(root / path)
 

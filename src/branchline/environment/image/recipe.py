@@ -9,14 +9,18 @@ LAYER_DATE = 1_686_355_200
 (2023-06-10, bookworm's release). One date for all, because a layer's digest then follows from its
 content, and locks made on different days share their layers. The lock's own date is the image's."""
 
-FOLDERS = ("proc", "sys", "dev", "run", "tmp", "in", "out", "data", "train", "branchline")
-"""Empty folders every image has: mount points must exist in a root that is read-only."""
-
 META = "usr/share/branchline"
 """Where an image says what it is."""
 
 LOCAL = "usr/local"
 """Where what is not Debian's goes."""
+
+FOLDERS = (
+    *("proc", "sys", "dev", "run", "tmp", "in", "out", "data", "train", "branchline"),
+    LOCAL,
+    META,
+)
+"""Empty folders every image has: mount points must exist in a root that is read-only."""
 
 MOST_WHEEL_LAYERS = 80
 """So many of the largest wheels have a layer each; container engines stop at 127 layers."""
@@ -31,8 +35,6 @@ _LEFT_OUT = (
 )
 
 REMOVED = (
-    "etc/hostname",
-    "etc/resolv.conf",
     "etc/.pwd.lock",
     "etc/passwd-",
     "etc/group-",
@@ -71,9 +73,9 @@ EMPTIED_FOLDERS = (
 )
 """Folders of which nothing is kept but, where there are any, the folders in them."""
 
-EMPTIED_FILES = ("etc/machine-id", "var/lib/dbus/machine-id")
-"""Kept, if they are there, with no content: empty means "not yet decided" to the programs that read
-them."""
+EMPTIED_FILES = ("etc/hostname", "etc/hosts", "etc/machine-id", "etc/resolv.conf")
+"""Files every image has with no content: whoever runs it puts its own over them, and can do so only
+where there is one."""
 
 
 def is_wanted(path: str) -> bool:
