@@ -20,7 +20,7 @@ PLAIN = {"not a regular file", "conflicting languages", "malformed Pipfile"}
 
 ON_PURPOSE = {reason for each in DIFFERENCES for reason in each.reasons}
 _SETTINGS = settings(deadline=None, suppress_health_check=list(HealthCheck))
-_SMALL = settings(_SETTINGS, max_examples=400)
+_SMALL = settings(_SETTINGS, max_examples=150)
 _LARGE = settings(_SETTINGS, max_examples=6000)
 
 
@@ -92,7 +92,7 @@ def check_damaged(oracle: Oracle, files: Files) -> None:
         assert differing(theirs, own) == {}
 
 
-@settings(_SETTINGS, max_examples=300)
+@settings(_SETTINGS, max_examples=150)
 @given(files=_damaged())
 def test_damaged_trees(oracle: Oracle, files: Files) -> None:
     """A few wrong characters: refused by both, refused here on purpose, or the same plan."""

@@ -13,7 +13,8 @@ MAX_QUICK_LINES = 2000
 
 # A plain text: begins with a letter, so it is no number; holds no ": ", " #", quote or bracket that
 # would mean something to YAML. Its commas and brackets mean something in flow style only.
-_TEXT = r"[A-Za-z_][\w.=<>!~*+/@-]*(?:::?[\w.=<>!~*+/@-]+)*(?: [\w.=<>!~*+/@,-]+)*"
+_CHARS = r"[\w.=<>!~*+/@,|-]"
+_TEXT = rf"[A-Za-z_]{_CHARS}*(?:::?{_CHARS}+)*(?: {_CHARS}+)*"
 _SCALAR = rf"(?:(?P<plain>{_TEXT})|\"(?P<double>[ !#-\[\]-~]*)\"|'(?P<single>[ -&(-~]*)')"
 _END = r"[ ]*(?:[ ]#[ -~]*)?"
 _ITEM = re.compile(rf"(?P<indent> {{0,16}})-(?P<gap> {{1,4}}){_SCALAR}{_END}", re.A)

@@ -169,7 +169,7 @@ def logical_lines(lines: list[str]) -> Iterator[tuple[int, str]]:
     """Yield lines as pip sees them, numbered: joined where they end in a backslash, uncommented."""
     joined, start = "", 0
     for number, line in enumerate(lines, 1):
-        if not joined and "#" not in line and "\\" not in line:
+        if not start and "#" not in line and "\\" not in line:
             if bare := line.strip():
                 yield number, bare
             continue
