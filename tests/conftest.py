@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.environment.built import Built
+
+    from branchline.environment.image.store import Store
 
 # No deadline per example: these tests touch disks, keys and processes, and share their machine.
 settings.register_profile(
@@ -16,3 +25,23 @@ settings.register_profile("soak", settings.get_profile("quick"), max_examples=20
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "quick")
 )
+
+
+@pytest.fixture(scope="session")
+def built_environment(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Give the one real environment of a run: whatever needs one shares it."""
+    # Imported here: most runs need none of it.
+    from tests.environment.built import build_once
+
+    return build_once(tmp_path_factory.mktemp("environment"))
+
+
+@pytest.fixture
+def cloned(tmp_path: Path) -> Callable[..., Store]:
+    """Give a function that makes a store with the contents of another; see ``built.clone``."""
+    from tests.environment.built import clone
+
+    def make(store: Store, *, layers: bool = True, name: str = "clone") -> Store:
+        return clone(store, tmp_path / name, layers=layers)
+
+    return make

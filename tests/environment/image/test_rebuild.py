@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.environment.conftest import Built
+from tests.environment.built import Built
 from tests.environment.image.makers import deb, locked_deb, member
 from tests.environment.image.test_build import seen, with_debs, without_python
 
@@ -20,6 +20,7 @@ from branchline.environment.image import images
 from branchline.environment.image.deb import read_control
 from branchline.environment.image.place import MERGED
 from branchline.environment.image.recipe import (
+    EMPTIED_FILES,
     EMPTIED_FOLDERS,
     FOLDERS,
     LAYER_DATE,
@@ -216,8 +217,10 @@ EXPLAINED: dict[str, Callable[[str], bool]] = {
         ("etc/apt/", "var/lib/apt", "var/cache/apt")
     ),
     "mmdebstrap's own files": lambda p: p in ("etc/fstab", "var/lib/dpkg/arch"),
-    "removed by the normal form": lambda p: p in REMOVED,
-    "emptied by the normal form": lambda p: p.startswith(tuple(f"{f}/" for f in EMPTIED_FOLDERS)),
+    "removed or emptied by the normal form": lambda p: p in (*REMOVED, *EMPTIED_FILES),
+    "folders emptied by the normal form": lambda p: p.startswith(
+        tuple(f"{f}/" for f in EMPTIED_FOLDERS)
+    ),
     "mount points of the sandbox": lambda p: p in FOLDERS,
     "compiled modules say they need no check": lambda p: p.endswith(".pyc"),
     "debconf notes who asked": lambda p: p == "var/cache/debconf/config.dat",

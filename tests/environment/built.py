@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,12 +36,11 @@ class Built:
     image: Image
 
 
-@pytest.fixture(scope="session")
-def built_environment(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Lock, fetch and build what every train environment has."""
+def build_once(folder: Path) -> Built:
+    """Lock, fetch and build what every train environment has; skips where that cannot be done."""
     if shutil.which("bwrap") is None:
         pytest.skip("bubblewrap is not installed")
-    store = Store(tmp_path_factory.mktemp("environment") / "store")
+    store = Store(folder / "store")
     try:
         locked = lock_environment(None, Options(), store)
         fetch(locked.lock, locked.pylock, store)
@@ -52,19 +50,14 @@ def built_environment(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built(locked.lock.with_image(image.digest), locked, store, image)
 
 
-@pytest.fixture
-def cloned(tmp_path: Path) -> Callable[..., Store]:
-    """Give a function that makes a store with the same packages, and layers if asked for.
+def clone(store: Store, folder: Path, *, layers: bool = True) -> Store:
+    """Make a store with the same packages, and layers if asked for.
 
     The files are the same ones: a test that damages a content must not use this.
     """
-
-    def clone(store: Store, *, layers: bool = True, name: str = "clone") -> Store:
-        made = Store(tmp_path / name)
-        for part in ("debs", "wheels", "texts", *(("objects", "layers") if layers else ())):
-            shutil.copytree(
-                store.folder / part, made.folder / part, copy_function=os.link, dirs_exist_ok=True
-            )
-        return made
-
-    return clone
+    made = Store(folder)
+    for part in ("debs", "wheels", "texts", *(("objects", "layers") if layers else ())):
+        shutil.copytree(
+            store.folder / part, made.folder / part, copy_function=os.link, dirs_exist_ok=True
+        )
+    return made
