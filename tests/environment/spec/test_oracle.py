@@ -20,7 +20,7 @@ PLAIN = {"not a regular file", "conflicting languages", "malformed Pipfile"}
 
 ON_PURPOSE = {reason for each in DIFFERENCES for reason in each.reasons}
 _SETTINGS = settings(deadline=None, suppress_health_check=list(HealthCheck))
-_SMALL = settings(_SETTINGS, max_examples=150)
+_SMALL = settings(_SETTINGS, max_examples=300)
 _LARGE = settings(_SETTINGS, max_examples=6000)
 
 
