@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -15,8 +15,14 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from tests.system import world as w
 from tests.system.trains import CHAIN, MEAN
 
+from branchline.central.cosigning import CosigningApi
 from branchline.central.inbox import Inbox
+from branchline.central.receipts import Receipts
+from branchline.central.registry import Registry
+from branchline.central.store import Store
+from branchline.central.witnessing import Witnessing
 from branchline.foundation.clock import FixedClock, SystemClock
+from branchline.foundation.database import writing
 from branchline.foundation.digest import Digest, digest_of
 from branchline.foundation.encoding import to_base64url
 from branchline.foundation.http.api import Call, Caller, Route
@@ -24,19 +30,33 @@ from branchline.foundation.http.server import ApiServer, listen
 from branchline.foundation.ids import new_id
 from branchline.foundation.keys import Identity
 from branchline.foundation.sealing import seal
+from branchline.foundation.tasks import leave_off
 from branchline.journey import acts, custody
-from branchline.journey.messages import ActMessage, Notice, ParcelRef, Recorded, StudyView
+from branchline.journey.messages import (
+    ActMessage,
+    Notice,
+    ParcelRef,
+    Recorded,
+    StudyView,
+    is_witness_call,
+)
 from branchline.ledger.entry import Entry
+from branchline.ledger.files import FolderFiles
+from branchline.ledger.log import Log
 from branchline.sandbox.inside.values import encode_payload
 from branchline.station import agent
+from branchline.study.document import StudyDocument
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 ENDS = acts.StopDeclined | acts.StopReleased | acts.StopFailed | acts.StopWithheld
 
 
-class Liar:
-    """Stands where central stood, with its keys and its history, and says what a test wants."""
+class Liar(CosigningApi):
+    """Stands where central stood, with its keys and its history, and says what a test wants.
+
+    About its ledger it is honest: that is another test's matter.
+    """
 
     def __init__(self, world: w.World) -> None:
         self.world = world
@@ -50,9 +70,44 @@ class Liar:
         self.identity = Identity.load_or_create(world.home / "keys")
         self.north = world.homes["north"].identity
 
+    def take_over(self) -> None:
+        """Go on with central's ledger."""
+        self._store = Store(self.world.home)
+        files = FolderFiles(self.world.home / "ledger")
+        self._ledger = Log(self._store.engine, files, w.ORIGIN, self.identity)
+        receipts = Receipts(self._ledger)
+        self._witnessing = Witnessing(self._ledger, receipts, self._store.engine, self.inbox)
+        self._registry = cast(Registry, self)
+        self.tasks = [
+            asyncio.create_task(receipts.keep_integrated()),
+            asyncio.create_task(self._witnessing.run()),
+        ]
+
+    async def leave(self) -> None:
+        """End everything."""
+        self.inbox.close()
+        await leave_off(self.tasks)
+        self._store.engine.dispose()
+
+    def renew_inbox(self) -> None:
+        """Forget all lines."""
+        self.inbox = Inbox()
+        self._witnessing = Witnessing(
+            self._ledger, Receipts(self._ledger), self._store.engine, self.inbox
+        )
+        self.tasks += [
+            asyncio.create_task(self._witnessing._receipts.keep_integrated()),
+            asyncio.create_task(self._witnessing.run()),
+        ]
+
+    def revision(self, digest: Digest) -> StudyDocument:
+        """Return the study, as central's registry does."""
+        return self.world.approved
+
     def routes(self) -> list[Route]:
         """As much of the API as a station uses."""
         return [
+            *self.cosigning_routes(),
             Route("GET", "/v1/inbox", self.listen, "", answer=str),
             Route("GET", "/v1/trains/{digest}", self.train, "", answer=bytes),
             Route("GET", "/v1/parcels/{digest}", self.parcel, "", answer=bytes),
@@ -63,6 +118,7 @@ class Liar:
     async def listen(self, call: Call) -> web.StreamResponse:
         """Tell the station lies as they arise."""
         channel = self.inbox.open(call.by.name)
+        self.witness_listens(call.by)
         async with self.news:
             self.news.notify_all()
         return await channel.serve(call.request, [])
@@ -82,10 +138,13 @@ class Liar:
     async def act(self, call: Call) -> Recorded:
         """Take an act in."""
         message: ActMessage = call.body
+        act = acts.read_act(message.entry, self.north.public)
+        with writing(self._store.engine) as connection:
+            position = self._store.append(connection, self._ledger, message.entry, act, "north")
         async with self.news:
-            self.heard.append(acts.read_act(message.entry, self.north.public))
+            self.heard.append(act)
             self.news.notify_all()
-        return Recorded(position=0, entry=message.entry.id)
+        return Recorded(position=position, entry=message.entry.id)
 
     def caller(self, key_id: str) -> Caller | None:
         """Know the station."""
@@ -123,15 +182,17 @@ async def liar(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Liar]:
     """A world whose central has been replaced, and the station north connected to it."""
     world = w.here(tmp_path_factory.mktemp("world"))
     try:
-        await w.populate(world)
+        # Only north is there to cosign.
+        await w.populate(world, witness_quorum=1)
         lies = Liar(world)
         await gather(lies)
         await world.central.stop()
+        lies.take_over()
         server = ApiServer(lies.routes(), lies.caller, SystemClock())
         runner, _ = await listen(server.app, "127.0.0.1", world.port, None)
         await world.stations["north"].start()
         yield lies
-        lies.inbox.close()
+        await lies.leave()
         await world.stations["north"].stop()
         await runner.cleanup()
     finally:
@@ -155,6 +216,8 @@ async def gather(lies: Liar) -> None:
     north = world.members["north"].client
     lies.view = await north.call("GET", f"/v1/studies/{w.STUDY}", answer=StudyView)
     async for event in north.events("/v1/inbox"):
+        if is_witness_call(event):
+            continue
         notice = msgspec.json.decode(event, type=Notice)
         lies.honest.setdefault(wanted.pop(notice.journey), []).append(notice)
         if not wanted:
@@ -263,7 +326,7 @@ async def test_a_study_that_is_over_by_the_stations_clock_is_declined(liar: Liar
     """Signatures follow the server's time; the study's dates follow the station's own clock."""
     world = liar.world
     await world.stations["north"].stop()
-    liar.inbox = Inbox()
+    liar.renew_inbox()
     later = FixedClock(world.clock.now())
     later.advance(31 * 86_400)
     program = w.Here(lambda: agent.running(world.homes["north"], later))
@@ -272,7 +335,7 @@ async def test_a_study_that_is_over_by_the_stations_clock_is_declined(liar: Liar
         assert "ended" in declined(await liar.tell(liar.take()))
     finally:
         await program.stop()
-        liar.inbox = Inbox()
+        liar.renew_inbox()
         await world.stations["north"].start()
 
 

@@ -43,8 +43,10 @@ from branchline.journey.request import JourneyRequest, Route
 from branchline.sandbox.inside.values import decode_payload
 from branchline.station import agent, enrol
 from branchline.station.control import poke
+from branchline.station.outbox import RECORDED
 from branchline.station.settings import StationHome, StationSettings
 from branchline.station.store import Approval, StationStore
+from branchline.station.topics import dataset_topic
 from branchline.study.document import CentralPin, Person, StudyDocument, StudyStation, check_study
 from branchline.train.archive import File
 from branchline.train.bundle import pack_files, sign_bundle
@@ -317,14 +319,24 @@ class World:
         """Let a station allow a study, as its administrator does."""
         study = document or self.approved
         member, home = self.members[station], self.homes[station]
-        await self.decide(
-            acts.SiteApproved,
-            member,
-            study,
+        act = acts.SiteApproved(
+            id=new_id("act"),
+            at=member.at(),
+            study=study.id,
+            study_digest=study.digest,
             station=station,
             datasets={"trial": ("GRU",)},
             by="steward",
         )
+        store = self.station_store(station)
+        about = [dataset_topic("trial")]
+        queued = store.queue(
+            "", 0, [], act, lambda a, tags: acts.sign_act(a, home.identity, tags), about
+        )
+        recorded = await member.send(queued.entry, act.id)
+        store.settle(queued.row, RECORDED, recorded.position)
+        store.write_settled()
+        store.engine.dispose()
         view = await member.client.call("GET", f"/v1/studies/{study.id}", answer=messages.StudyView)
         database = open_database(home.database)
         StationStore(database, self.clock).approve(

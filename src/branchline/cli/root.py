@@ -17,6 +17,7 @@ COMMANDS = {
     "depart": (f"{_C}.depart:depart", "Send a train on a journey."),
     "journey": (f"{_C}.journey:journey", "Follow journeys and fetch their results."),
     "verify": (f"{_C}.verify:verify", "Check a result offline, step by step."),
+    "ledger": (f"{_C}.ledger:ledger", "Check the ledger: receipts, completeness, witnesses."),
     "environment": (
         f"{_C}.environment:environment",
         "Detect, lock, build and run reproducible environments.",

@@ -17,6 +17,7 @@ from branchline.foundation.errors import Corrupt
 from branchline.foundation.ids import Id, Name
 from branchline.foundation.keys import Identity, PublicKeys
 from branchline.journey.request import JourneyRequest
+from branchline.ledger.classes import Classes
 from branchline.ledger.entry import Entry, make_entry, open_entry
 
 
@@ -349,6 +350,31 @@ AnyAct: Any = (
 )
 
 A = TypeVar("A", bound=Act)
+
+CORE, PEOPLE, TECHNICAL = "core", "people", "technical"
+"""The classes of fields: what happened; who decided and in which words; digests behind it."""
+
+CLASSES = Classes(
+    of={
+        "by": PEOPLE,
+        "reason": PEOPLE,
+        "record": TECHNICAL,
+        "findings": TECHNICAL,
+        "content": TECHNICAL,
+        "parcel": TECHNICAL,
+        "inputs": TECHNICAL,
+        "recipient": TECHNICAL,
+        "custody": TECHNICAL,
+        "sealed": TECHNICAL,
+        "environment": TECHNICAL,
+        "dataset_version": TECHNICAL,
+        "possession": TECHNICAL,
+        "topic": TECHNICAL,
+    },
+    personal=(PEOPLE,),
+    otherwise=CORE,
+)
+"""Which class each field of an act is in. Those about people can be erased."""
 
 
 def kind_of(act: Act) -> str:

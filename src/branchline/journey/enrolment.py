@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from branchline.foundation.clock import Clock, rfc3339
@@ -13,6 +15,7 @@ from branchline.foundation.keys import Identity
 from branchline.journey import acts
 from branchline.journey.invitation import Invitation
 from branchline.journey.messages import EnrolMessage, Hello, Party
+from branchline.ledger.entry import Entry
 from branchline.ledger.proof.cosignature import cosigner_key
 from branchline.ledger.proof.note import COSIGNATURE, made_by, parse_key
 
@@ -28,6 +31,7 @@ async def join(
     ca_file: str | None = None,
     witness: Identity | None = None,
     entity: str | None = None,
+    keep: Callable[[str, Entry], None] = lambda origin, entry: None,
 ) -> Hello:
     """Enrol an identity by an invitation and return what central says of itself.
 
@@ -39,6 +43,7 @@ async def join(
         witness: The keys with which it will cosign the ledger, and nothing else; None if it will
             not.
         entity: The legal entity that runs it; None for one of its own.
+        keep: Given the ledger's name and the enrolment's entry, before it is sent.
 
     Raises:
         Corrupt: The service met is not the one that invited.
@@ -62,12 +67,14 @@ async def join(
         )
         if witness is not None:
             act = announced(act, hello.origin, witness, entity)
+        entry = acts.sign_act(act, identity)
+        keep(hello.origin, entry)
         message = EnrolMessage(
             invitation=invitation.token,
             name=invitation.name,
             kind=invitation.kind,
             keys=identity.public,
-            entry=acts.sign_act(act, identity),
+            entry=entry,
         )
         await client.call("POST", "/v1/parties", body=message, answer=Party, key=act.id)
         return hello

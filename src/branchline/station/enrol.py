@@ -47,7 +47,13 @@ async def enrol(
     if entity is not None:
         check_name(entity, "legal entity")
     hello = await join(
-        home.identity, invitation, clock, ca_file=ca_file, witness=home.witness, entity=entity
+        home.identity,
+        invitation,
+        clock,
+        ca_file=ca_file,
+        witness=home.witness,
+        entity=entity,
+        keep=home.keep_enrolment,
     )
     central = CentralRef(invitation.url, hello.keys, hello.log_vkey, ca_file)
     settings = StationSettings(

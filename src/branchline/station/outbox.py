@@ -123,10 +123,10 @@ class Outbox:
         while True:
             message = ActMessage(entry=queued.entry, parcels=parcels)
             try:
-                await self._client.call(
+                recorded = await self._client.call(
                     "POST", "/v1/acts", body=message, answer=Recorded, key=queued.act
                 )
-                return self._store.settle(queued.row, RECORDED)
+                return self._store.settle(queued.row, RECORDED, recorded.position)
             except Unavailable:
                 raise
             except BranchlineError as error:

@@ -10,11 +10,13 @@ import msgspec
 
 from branchline.disclosure.policy import ReleasePolicy
 from branchline.disclosure.rules import Thresholds
+from branchline.foundation.canonical import parse_json
 from branchline.foundation.decoding import decode_toml
-from branchline.foundation.durable import write_durably
+from branchline.foundation.durable import make_folder, write_durably
 from branchline.foundation.errors import NotFound, Refused
 from branchline.foundation.ids import Name
 from branchline.foundation.keys import Identity, PublicKeys
+from branchline.ledger.entry import Entry
 from branchline.sandbox.limits import Limits
 
 FILE = "station.toml"
@@ -87,6 +89,17 @@ class StationHome:
     def witness(self) -> Identity:
         """The keys with which the station cosigns the ledger; they sign nothing else."""
         return Identity.load_or_create(self.folder / "keys" / "witness")
+
+    def enrolment(self) -> list[Entry]:
+        """Return the entries with which this station enrolled, or tried to."""
+        files = sorted((self.folder / "enrolment").glob("*.json"))
+        return [parse_json(file.read_bytes(), Entry, what="enrolment") for file in files]
+
+    def keep_enrolment(self, origin: str, entry: Entry) -> None:
+        """Keep the entry with which this station enrols at the service with a ledger of this name."""
+        name = entry.id.removeprefix("sha256:")
+        folder = make_folder(self.folder / "enrolment")
+        write_durably(folder / f"{name}.json", msgspec.json.encode(entry), mode=0o600)
 
     @property
     def database(self) -> Path:

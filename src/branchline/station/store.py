@@ -71,6 +71,7 @@ outbox = Table(
     Column("parcel", String),
     Column("data", LargeBinary),
     Column("outcome", String),
+    Column("position", Integer),
 )
 
 held = Table(
@@ -163,7 +164,7 @@ class StationStore:
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self.engine, self._clock = engine, clock
-        self._settled: dict[int, str] = {}
+        self._settled: dict[int, tuple[str, int | None]] = {}
         metadata.create_all(engine)
         topics.metadata.create_all(engine)
 
@@ -340,7 +341,8 @@ class StationStore:
             row = connection.execute(query).first()
         if row is None:
             raise NotFound(f"No act {act} was made here")
-        return decode_json(row.entry, Entry), self._settled.get(row.id, row.outcome)
+        outcome, _ = self._settled.get(row.id, (row.outcome, None))
+        return decode_json(row.entry, Entry), outcome
 
     def waiting(self) -> list[Queued]:
         """Return the acts that central has not acknowledged, in order."""
@@ -360,12 +362,12 @@ class StationStore:
                 if row.id not in self._settled
             ]
 
-    def settle(self, row: int, outcome: str) -> None:
-        """Note what became of an act; made durable together with the next act.
+    def settle(self, row: int, outcome: str, position: int | None = None) -> None:
+        """Note what became of an act, and where it stands; made durable with the next act.
 
         Should that note be lost in a crash, the act is sent again, which has no second effect.
         """
-        self._settled[row] = outcome
+        self._settled[row] = (outcome, position)
 
     def write_settled(self) -> None:
         """Make all notes of ``settle`` durable now."""
@@ -375,10 +377,9 @@ class StationStore:
             self._settled.clear()
 
     def _write_settled(self, connection: Connection) -> None:
-        for row, outcome in self._settled.items():
-            connection.execute(
-                update(outbox).where(outbox.c.id == row).values(outcome=outcome, data=None)
-            )
+        for row, (outcome, position) in self._settled.items():
+            settled = {"outcome": outcome, "position": position, "data": None}
+            connection.execute(update(outbox).where(outbox.c.id == row).values(settled))
 
     def refused(self, queued: Queued, reason: str, voided: acts.ActVoided, sign: Sign) -> None:
         """Note that central refused an act for good; the word of that takes over its tags."""

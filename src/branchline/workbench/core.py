@@ -51,7 +51,7 @@ class Core:
     def __init__(self, home: WorkbenchHome, ref: CentralRef, clock: Clock) -> None:
         self.ref = ref
         self._identity, self._clock = home.identity, clock
-        self._topic = home.topic(ref.origin)
+        self._home, self._topic = home, home.topic(ref.origin)
         self._api = ApiClient(ref.url, self._identity, ca_file=ref.ca_file, clock=clock)
 
     async def close(self) -> None:
@@ -95,6 +95,7 @@ class Core:
                     self._topic.move_on()
                     continue
                 self._topic.move_on()
+                self._home.keep_act(self.ref.origin, recorded.position, entry)
                 return recorded
 
     # Studies

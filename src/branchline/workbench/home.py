@@ -15,6 +15,7 @@ from branchline.foundation.durable import make_folder, write_durably
 from branchline.foundation.errors import NotFound
 from branchline.foundation.ids import Name
 from branchline.foundation.keys import Identity, PublicKeys
+from branchline.ledger.entry import Entry
 from branchline.workbench.topic import OwnTopic
 
 ENVIRONMENT = "BRANCHLINE_HOME"
@@ -83,6 +84,34 @@ class WorkbenchHome:
     def topic(self, origin: str) -> OwnTopic:
         """Return this person's own topic at the central service with a ledger of this name."""
         return OwnTopic(self.folder / "topics" / f"{sha256(origin.encode()).hexdigest()}.json")
+
+    def keep_act(self, origin: str, position: int, entry: Entry) -> None:
+        """Keep an act of this person's own, as it stands in a central service's ledger."""
+        folder = make_folder(self._acts(origin))
+        write_durably(folder / f"{position}.json", msgspec.json.encode(entry), mode=0o600)
+
+    def keep_enrolment(self, origin: str, entry: Entry) -> None:
+        """Keep the entry with which this person enrols; where it will stand is not known yet."""
+        folder = make_folder(self._acts(origin))
+        name = f"enrolment-{entry.id.removeprefix('sha256:')}.json"
+        write_durably(folder / name, msgspec.json.encode(entry), mode=0o600)
+
+    def acts(self, origin: str) -> list[Entry]:
+        """Return this person's own acts at a central service, enrolment first, then in order."""
+        files = list(self._acts(origin).glob("*.json"))
+        files.sort(key=lambda file: int(file.stem) if file.stem.isdigit() else -1)
+        return [parse_json(file.read_bytes(), Entry, what="act kept") for file in files]
+
+    def placed_acts(self, origin: str) -> list[tuple[int, Entry]]:
+        """Return this person's own acts after enrolment with their positions in the ledger."""
+        return [
+            (int(file.stem), parse_json(file.read_bytes(), Entry, what="act kept"))
+            for file in self._acts(origin).glob("*.json")
+            if file.stem.isdigit()
+        ]
+
+    def _acts(self, origin: str) -> Path:
+        return self.folder / "acts" / sha256(origin.encode()).hexdigest()
 
     def centrals(self) -> tuple[CentralRef, ...]:
         """Return the central services this person is enrolled at, the first one first."""

@@ -207,7 +207,7 @@ class Site:
         message = messages.ActMessage(entry=queued.entry)
         try:
             async with self._central() as client:
-                await client.call(
+                recorded = await client.call(
                     "POST", "/v1/acts", body=message, answer=messages.Recorded, key=act.id
                 )
         except BranchlineError as error:
@@ -222,7 +222,7 @@ class Site:
             )
             self._store.refused(queued, error.refused, voided, self._sign)
             raise
-        self._store.settle(queued.row, RECORDED)
+        self._store.settle(queued.row, RECORDED, recorded.position)
         self._store.write_settled()
         return queued.entry
 

@@ -1,0 +1,26 @@
+"""``branchline ledger``: what anybody concerned can check of the ledger, with his own keys alone."""
+
+from __future__ import annotations
+
+from branchline.cli.lazy import LazyGroup
+
+_L = "branchline.cli.ledger"
+
+ledger = LazyGroup(
+    "ledger",
+    {
+        "verify": (f"{_L}.verify:verify", "Check receipts, evidence and packages, offline."),
+        "tail": (f"{_L}.reading:tail", "List the newest entries."),
+        "show": (f"{_L}.reading:show", "Show one entry with its receipt."),
+        "audit": (f"{_L}.audit:audit", "Check the whole ledger, and what is kept here against it."),
+        "prove": (f"{_L}.prove:prove", "Prove that these are all entries of a topic."),
+        "package": (f"{_L}.package:package", "Pack what one party may check, with a verifier."),
+        "export": (f"{_L}.export:export", "Write the ledger as static files for any C2SP tool."),
+        "policy": (f"{_L}.policy:policy", "Print whose cosignatures a study asks for."),
+        "evidence": (
+            f"{_L}.evidence:evidence",
+            "Look at evidence that a ledger contradicts itself.",
+        ),
+    },
+    help="Check the ledger: receipts, completeness, witnesses.",
+)

@@ -1,0 +1,124 @@
+"""``branchline ledger verify``: receipts, evidence and packages, offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from branchline.cli.frame import Answer, lines, verb
+from branchline.foundation.errors import BranchlineError, Corrupt, Refused
+
+if TYPE_CHECKING:
+    from branchline.ledger.proof.policy import Policy
+
+_RECEIPT = b"c2sp.org/tlog-proof@v1\n"
+
+
+@verb(None, "verify", "branchline ledger verify 57.tlog-proof --policy ages.policy")
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Whose signatures count (C2SP tlog-policy).",
+)
+@click.option(
+    "--digest", metavar="sha256:…", help="The policy's digest, as you know it from elsewhere."
+)
+def verify(files: tuple[Path, ...], policy: Path | None, digest: str | None) -> Answer:
+    """Check receipts, evidence and packages, offline.
+
+    A receipt N.tlog-proof is checked with the entry beside it, N.sd-jwt. A package brings its policy;
+    give its digest to compare. Exits with 6 if anything does not hold.
+    """
+    from branchline.ledger.proof.policy import parse_policy
+
+    trusted = None if policy is None else parse_policy(policy.read_bytes())
+    if trusted is not None and digest not in (None, trusted.digest):
+        raise Corrupt(f"The policy is {trusted.digest}; expected {digest}")
+    found = [_one(file, trusted, digest) for file in files]
+    bad = sum(not each["holds"] for each in found)
+    shown = [line for each in found for line in each.pop("lines")]
+    verdict = "Everything holds." if not bad else f"{bad} of {len(found)} do not hold."
+    return Answer(
+        {"holds": not bad, "files": found}, lines(*shown, verdict), bad and Corrupt.exit_code
+    )
+
+
+def _one(file: Path, policy: Policy | None, digest: str | None) -> dict[str, Any]:
+    from branchline.ledger.proof.evidence import HEADER
+
+    with file.open("rb") as opened:
+        head = opened.read(64)
+    try:
+        if head.startswith(b"PK"):
+            return _package(file, digest or (policy.digest if policy else None))
+        if policy is None:
+            raise Refused(
+                f"Without a policy nothing can be said of {file}", advice="Give it with --policy"
+            )
+        if head.startswith(_RECEIPT):
+            said = _receipt(file, policy)
+        elif head.startswith(HEADER.encode()):
+            said = _evidence(file, policy)
+        else:
+            raise Refused(f"{file} is no receipt, no evidence and no package")
+    except Corrupt as error:
+        return {"file": str(file), "holds": False, "says": error.refused,
+                "lines": [f"✗ {file}: {error.refused}"]}  # fmt: skip
+    return {"file": str(file), "holds": True, "says": said, "lines": [f"✓ {file}: {said}"]}
+
+
+def _receipt(file: Path, policy: Policy) -> str:
+    from branchline.ledger.proof.receipt import parse_receipt, verify_receipt
+
+    beside = file.with_suffix(".sd-jwt")
+    if not beside.exists():
+        raise Refused(
+            f"The entry of {file} is missing", advice=f"Put it beside it as {beside.name}"
+        )
+    leaf = beside.read_bytes().partition(b"~")[0]
+    receipt = parse_receipt(file.read_text("utf-8", errors="replace"))
+    head = verify_receipt(receipt, leaf, policy)
+    names = policy.open(receipt.checkpoint.encode()).cosigned
+    who = f", cosigned by {', '.join(sorted(names))}" if names else ", cosigned by nobody"
+    return f"entry {receipt.index} of {head.origin}, among {head.size}{who}"
+
+
+def _evidence(file: Path, policy: Policy) -> str:
+    from branchline.ledger.proof.evidence import check_evidence
+
+    keys = [witness.key for witness in policy.witnesses]
+    errors: list[BranchlineError] = []
+    for log in policy.logs:
+        try:
+            found = check_evidence(file.read_bytes(), log.key.text, keys)
+        except BranchlineError as error:
+            errors.append(error)
+            continue
+        both = f"; cosigned both: {', '.join(found.cosigned_both)}" if found.cosigned_both else ""
+        return f"{found.sentence}{both}"
+    raise errors[0]
+
+
+def _package(file: Path, digest: str | None) -> dict[str, Any]:
+    import msgspec
+
+    from branchline.ledger.package_check import verify_package
+
+    report = verify_package(file, policy_digest=digest)
+    steps = [f"  {step.number:>2}. {step.says} {step.outcome}{f': {step.reason}' if step.reason else ''}"
+             for step in report.steps]  # fmt: skip
+    mark = "✓" if report.verified else "✗"
+    about = report.contents.about
+    return {
+        "file": str(file),
+        "holds": report.verified,
+        "says": about,
+        "recipient": report.contents.recipient,
+        "steps": msgspec.to_builtins(report.steps),
+        "lines": [f"{mark} {file}: {about}", *steps],
+    }
