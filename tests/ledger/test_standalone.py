@@ -264,6 +264,26 @@ def test_payloads_are_read_alike(payload: bytes) -> None:
     agree(lambda: read_leaf(token.encode()).kid, lambda: Leaf(token).kid)
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        '{"alg":"Ed25519","kid":"KID","typ":"bl-entry+sd-jwt"}'.replace("KID", "A" * 43),
+        '{"alg":"Ed25519","kid":"KID","typ":"bl-entry+sd-jwt"}'.replace("KID", "A" * 42 + "B"),
+        '{"alg":"EdDSA","kid":"KID","typ":"bl-entry+sd-jwt"}'.replace("KID", "A" * 43),
+        '{"alg":"Ed25519","kid":"KID","typ":"bl-entryysd-jwt"}'.replace("KID", "A" * 43),
+        '{"alg":"Ed25519","typ":"bl-entry+sd-jwt","kid":"KID"}'.replace("KID", "A" * 43),
+        '{"alg": "Ed25519","kid":"KID","typ":"bl-entry+sd-jwt"}'.replace("KID", "A" * 43),
+        "{}",
+    ],
+)
+def test_headers_are_read_alike(header: str) -> None:
+    """Only the one spelling is an entry, to both, whoever signed it or nobody."""
+    _, payload, signature = ENTRY.jws.split(".")
+    leaf = f"{to_base64url(header.encode())}.{payload}.{signature}"
+    agree(lambda: read_leaf(leaf.encode()).kid, lambda: Leaf(leaf).kid)
+    assert list(leaf_tags(leaf.encode())) == other_leaf_tags(leaf.encode())
+
+
 DISCLOSED = st.sampled_from(
     [
         b'["s","a",1]',

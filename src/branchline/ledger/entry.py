@@ -6,11 +6,9 @@ check that the signer committed to it; nobody else learns more than a padded num
 
 from __future__ import annotations
 
-import binascii
 import json
 import re
 import secrets
-from base64 import urlsafe_b64decode
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
@@ -45,8 +43,16 @@ MAX_DISCLOSURE = 1 << 20
 
 _LEAST_DIGESTS = 8
 _RESERVED = frozenset({"v", "tags", "_sd", "_sd_alg", "..."})
-_LEAF = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]{85}[AQgw]")
-_SHA256 = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+_HASH, _TAG = "[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]", "[A-Za-z0-9_-]{21}[AQgw]"
+_TEXTS = r'\[((?:"{0}"(?:,"{0}")*)?)\]'
+_LEAF = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]{85}[AQgw]")
+_HEADER = re.compile(
+    rf'{{"alg":"{ALGORITHM}","kid":"({_HASH})","typ":"{re.escape(ENTRY_TYPE)}"}}'.encode()
+)
+_PAYLOAD = re.compile(
+    f'{{"v":1,"tags":{_TEXTS.format(_TAG)},'
+    f'"_sd_alg":"sha-256","_sd":{_TEXTS.format(_HASH)}}}'.encode()
+)
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -186,17 +192,16 @@ def read_leaf(leaf: bytes) -> Leaf:
     Raises:
         Corrupt: The leaf is not that of an entry, or not in its one spelling.
     """
-    match = _LEAF.fullmatch(leaf)
+    match = _LEAF.fullmatch(leaf.decode("latin-1"))
     if match is None or len(leaf) > MAX_LEAF:
         raise Corrupt("A leaf of the ledger is not an entry: no compact JWS with Ed25519")
-    payload = _read_payload(match[2])
-    if not (_ascending(payload.tags) and all(map(is_tag, payload.tags))):
-        raise Corrupt("The tags of an entry are not distinct, sorted texts of 16 bytes each")
-    if len(payload.tags) > MAX_TAGS:
-        raise Corrupt(f"An entry bears {len(payload.tags)} tags; at most {MAX_TAGS} are accepted")
-    if not (_ascending(payload.sd) and all(map(_SHA256.fullmatch, payload.sd))):
-        raise Corrupt("An entry names a digest twice, or its digests are not sorted SHA-256")
-    return Leaf(_read_header(match[1]), payload.tags, payload.sd)
+    payload = _PAYLOAD.fullmatch(from_base64url(match[2]))
+    if payload is None:
+        raise Corrupt("The payload of an entry is not of the one shape and spelling there is")
+    tags, digests = _listed(payload[1]), _listed(payload[2])
+    if len(tags) > MAX_TAGS:
+        raise Corrupt(f"An entry bears {len(tags)} tags; at most {MAX_TAGS} are accepted")
+    return Leaf(_kid(match[1]), tags, digests)
 
 
 def leaf_tags(leaf: bytes) -> tuple[str, ...]:
@@ -222,27 +227,20 @@ def disclosed_name(disclosure: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _read_header(segment: bytes) -> str:
-    """Return the key that a header names; it must be spelled as we spell it."""
-    try:
-        header = decode_json(urlsafe_b64decode(segment + b"=="), dict[str, str])
-    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Corrupt("The header of an entry is not one that entries have") from error
-    kid = header.get("kid", "")
-    spelled = f'{{"alg":"{ALGORITHM}","kid":"{kid}","typ":"{ENTRY_TYPE}"}}'
-    if not _SHA256.fullmatch(kid) or to_base64url(spelled.encode()).encode() != segment:
-        raise Corrupt("The header of an entry is not one that entries have")
-    return kid
+def _kid(segment: str) -> str:
+    """Return the key that a header names."""
+    header = _HEADER.fullmatch(from_base64url(segment))
+    if header is None:
+        raise Corrupt("The header of an entry is not of the one shape and spelling there is")
+    return header[1].decode()
 
 
-def _read_payload(segment: bytes) -> _Payload:
-    try:
-        payload = decode_json(urlsafe_b64decode(segment + b"=="), _Payload)
-    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Corrupt("The payload of an entry is not of the shape that entries have") from error
-    if to_base64url(msgspec.json.encode(payload)).encode() != segment:
-        raise Corrupt("The payload of an entry is not in its one spelling")
-    return payload
+def _listed(items: bytes) -> tuple[str, ...]:
+    """Return the texts of a JSON list, given without its brackets."""
+    texts = tuple(items.decode()[1:-1].split('","')) if items else ()
+    if not _ascending(texts):
+        raise Corrupt("The tags or the digests of an entry are not distinct and sorted")
+    return texts
 
 
 def _check_tags(tags: Iterable[str]) -> tuple[str, ...]:

@@ -396,8 +396,15 @@ class Policy:
 # Entries (SD-JWT, RFC 9901) and their tags.
 
 _LEAF = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{85}[AQgw])")
-_TAG = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")
-_SHA256 = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+_TAG, _HASH = "[A-Za-z0-9_-]{21}[AQgw]", "[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]"
+_TEXTS = r'\[((?:"{0}"(?:,"{0}")*)?)\]'
+_HEADER = re.compile(
+    f'{{"alg":"Ed25519","kid":"({_HASH})","typ":"bl-entry[+]sd-jwt"}}'.encode(),
+)
+_PAYLOAD = re.compile(
+    f'{{"v":1,"tags":{_TEXTS.format(_TAG)},'
+    f'"_sd_alg":"sha-256","_sd":{_TEXTS.format(_HASH)}}}'.encode()
+)
 _RESERVED = ("v", "tags", "_sd", "_sd_alg", "...")
 _MOST_LEAF, _MOST_TAGS, _MOST_DISCLOSURE = 65535, 16, 1 << 20
 _LOOK_AHEAD = 16
@@ -410,20 +417,14 @@ class Leaf:
         match = _LEAF.fullmatch(leaf)
         if not match or len(leaf) > _MOST_LEAF:
             raise Failed("A leaf of the ledger is not an entry")
-        header, payload = (_parse_json(from_base64url(part)) for part in match.groups()[:2])
-        self.kid = header.get("kid", "") if isinstance(header, dict) else ""
-        spelled = f'{{"alg":"Ed25519","kid":"{self.kid}","typ":"bl-entry+sd-jwt"}}'
-        if not _is_hash(self.kid) or to_base64url(spelled.encode()) != match[1]:
-            raise Failed("The header of an entry is not one that entries have")
-        shaped = isinstance(payload, dict) and list(payload) == ["v", "tags", "_sd_alg", "_sd"]
-        self.tags: list[str] = payload["tags"] if shaped else [""]
-        self.digests: list[str] = payload["_sd"] if shaped else [""]
-        if not _sorted_texts(self.tags, _TAG) or not _sorted_texts(self.digests, _SHA256):
-            raise Failed("The payload of an entry is not of the shape that entries have")
-        again = {"v": 1, "tags": self.tags, "_sd_alg": "sha-256", "_sd": self.digests}
-        written = json.dumps(again, separators=(",", ":")).encode()
-        if to_base64url(written) != match[2] or len(self.tags) > _MOST_TAGS:
-            raise Failed("The payload of an entry is not in its one spelling")
+        header = _HEADER.fullmatch(from_base64url(match[1]))
+        payload = _PAYLOAD.fullmatch(from_base64url(match[2]))
+        if not header or not payload:
+            raise Failed("An entry's header or payload is not of the one spelling there is")
+        self.kid = header[1].decode()
+        self.tags, self.digests = _texts(payload[1]), _texts(payload[2])
+        if len(self.tags) > _MOST_TAGS:
+            raise Failed("An entry bears more than 16 tags")
         self._signed, _, signature = leaf.rpartition(".")
         self._signature = from_base64url(signature)
 
@@ -440,16 +441,12 @@ def leaf_tags(leaf: bytes) -> list[str]:
         return []
 
 
-def _is_hash(value: object) -> bool:
-    return isinstance(value, str) and bool(_SHA256.fullmatch(value))
-
-
-def _sorted_texts(values: object, shape: re.Pattern[str]) -> bool:
-    """Tell whether this is a list of distinct, ascending texts of a shape."""
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        return False
-    ascending = all(values[at] < values[at + 1] for at in range(len(values) - 1))
-    return ascending and all(shape.fullmatch(value) for value in values)
+def _texts(items: bytes) -> list[str]:
+    """Return the texts of a JSON list, given without its brackets; they must ascend."""
+    texts = items.decode()[1:-1].split('","') if items else []
+    if any(texts[at] <= texts[at - 1] for at in range(1, len(texts))):
+        raise Failed("The tags or digests of an entry are not distinct and sorted")
+    return texts
 
 
 def _no_constant(text: str) -> float:
