@@ -238,6 +238,37 @@ def test_a_hash_of_another_length_is_refused(size: int) -> None:
         parse_receipt(RECEIPT.replace("\n\n", f"\n{to_base64(bytes(size))}\n\n", 1))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "c2sp.org/tlog-proof@v1\nindex 2\n",
+        "c2sp.org/tlog-proof@v1\n\nindex 2\n\n",
+        "c2sp.org/tlog-proof@v1\nposition 2\n\n",
+        "c2sp.org/tlog-proof@v2\nindex 2\n\n",
+        "c2sp.org/tlog-proof@v1\nindex 02\n\n",
+        "c2sp.org/tlog-proof@v1\nindex 2\n\n" + "x" * 999_969,
+    ],
+)
+def test_what_does_not_begin_as_a_receipt_is_refused(text: str) -> None:
+    """Header, position, an empty line, and not more than a note can have."""
+    parse_receipt("c2sp.org/tlog-proof@v1\nindex 2\n\n" + "x" * 999_968)
+    with pytest.raises(Corrupt):
+        parse_receipt(text)
+
+
+def test_a_path_has_as_many_hashes_as_a_tree_can_have_levels() -> None:
+    """63 are read; one more is not."""
+    for count in (63, 64):
+        hashes = f"{to_base64(bytes(32))}\n" * count
+        text = f"c2sp.org/tlog-proof@v1\nindex 2\n{hashes}\n{SIGNED}"
+        if count == 63:
+            assert parse_receipt(text).text == text
+        else:
+            with pytest.raises(Corrupt, match="more than 63 hashes"):
+                parse_receipt(text)
+
+
 def test_every_flipped_bit_of_a_receipt_is_noticed() -> None:
     """Each single flipped bit of a receipt is refused."""
     whole = OURS_ALONE.encode()
