@@ -173,6 +173,12 @@ def test_channels_are_named_without_their_secrets() -> None:
     assert "secret" not in repr(said)
     assert "https://c.invalid/own, bioconda" in said.unsupported[0]
     assert said.suggestions == ()
+    assert "secret" not in repr(
+        found("dependencies: ['https://me:secret@c.invalid/t/a-secret/x::y']")
+    )
+    with pytest.raises(SpecRefused) as refused:
+        found("dependencies: ['https://me:secret@c.invalid/t/a-secret/x y;z']")
+    assert "secret" not in str(refused.value)
 
 
 def test_what_is_had_elsewhere_is_suggested_and_recorded() -> None:

@@ -24,6 +24,8 @@ def test_nobody_asked_for_a_version() -> None:
     assert any("Nobody asks for a version of Python" in note for note in found.notes)
     bare = of(runtime_txt="python-3")
     assert (bare.language_version, bare.python_version) == ("3.10", None)
+    for said in (bare, of(environment_yml="dependencies: [python>=3.9]")):
+        assert not any("Nobody asks" in note for note in said.notes)
 
 
 def test_somebody_asked_for_a_version() -> None:

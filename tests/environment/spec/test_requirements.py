@@ -167,6 +167,17 @@ def test_a_secret_in_an_index_url_is_not_told() -> None:
     assert "'x'" in found.unsupported[1]
 
 
+def test_a_secret_in_a_refused_line_is_not_told() -> None:
+    """A line that is no requirement is shown without what may be a password."""
+    for line in (
+        "x @ https://me:secret@files.invalid/a b c",
+        "six --pip=https://me:secret@i.invalid",
+    ):
+        with pytest.raises(SpecRefused) as refused:
+            read(line)
+        assert "secret" not in str(refused.value)
+
+
 ENCODED: Mapping[str, bytes] = {
     "UTF-8": "six # ü".encode(),
     "UTF-8 with a mark": b"\xef\xbb\xbfsix",

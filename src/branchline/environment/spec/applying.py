@@ -37,7 +37,8 @@ def dockerfile(draft: Draft) -> None:
 def nix(draft: Draft) -> None:
     """``default.nix`` is a program of Nix's; it is not run."""
     draft.apply("default.nix")
-    draft.cannot("default.nix takes its packages from a Nix channel, which nothing here resolves")
+    path = draft.look.path("default.nix")
+    draft.cannot(f"{path} takes its packages from a Nix channel, which nothing here resolves")
 
 
 def apt(draft: Draft) -> None:
@@ -83,7 +84,8 @@ def server_requirements(draft: Draft) -> None:
     if draft.look.has("requirements3.txt") and is_old(draft.base_python):
         draft.apply("requirements3.txt")
         draft.cannot(
-            "requirements3.txt is for a second Python beside an old one; an image here has one"
+            f"{draft.look.path('requirements3.txt')} is for a second Python beside an old one; an "
+            "image here has one"
         )
 
 
@@ -96,16 +98,18 @@ def package(draft: Draft) -> None:
     here = [name for name in ("setup.py", "pyproject.toml") if look.in_root(name)]
     for name in here:
         draft.apply(name)
-    dependencies = look.pyproject.dependencies if look.pyproject.is_package else ()
     known = look.pyproject.is_package and not look.pyproject.dynamic
     sentence = (
         f"{here[0]} makes this folder a Python package, and installing it would run its build, "
         "which no lock holds"
     )
-    difference = f"{here[0]}: the package itself is not installed; what it depends on is"
-    if not known:
+    if known:
+        difference = f"{here[0]}: the package itself is not installed; what it depends on is"
+        suggestion = Suggestion(sentence, difference, python=look.pyproject.dependencies)
+    else:
         difference = f"{here[0]}: neither the package nor what it depends on is installed"
-    draft.cannot(sentence, Suggestion(sentence, difference, python=dependencies))
+        suggestion = Suggestion(sentence, difference)
+    draft.cannot(sentence, suggestion)
 
 
 def conda(draft: Draft) -> None:

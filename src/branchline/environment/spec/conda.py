@@ -7,19 +7,18 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from branchline.environment.spec.conda_lines import read_quickly
-from branchline.environment.spec.refusal import SpecRefused, shown
+from branchline.environment.spec.refusal import SpecRefused, shown, without_secrets
 from branchline.environment.spec.text import lines_of, utf8
 from branchline.environment.spec.yaml_values import NotText, Value, read_yaml
 
 # How repo2docker finds the version: at a dependency's start, and only behind an equals sign.
 _PYTHON = re.compile(r"python\s*=+\s*([0-9.]*)")
 _SPEC = re.compile(
-    r"(?:(?P<channel>[\w.:/+~-]+?)::)?(?P<name>\w[\w.-]*)"
+    r"(?:(?P<channel>[\w.:/+~@-]+?)::)?(?P<name>\w[\w.-]*)"
     r"(?P<version>\s*[=<>!~][\w.*+!=<>,|~^\s-]*|\s+[\w.*][\w.*+!=<>,|~^\s-]*)?"
     r"(?:\[(?P<options>[\w.*+!=<>,|~^\s\"'/:-]*)\])?",
     re.A,
 )
-_CHANNEL_SECRET = re.compile(r"//[^/@]*@|/t/[^/]+")
 _KEYS = frozenset(("name", "channels", "dependencies", "prefix"))
 _MET_BY_SUITE = frozenset(("python", "pip", "setuptools", "wheel"))
 
@@ -111,7 +110,9 @@ def _match_spec(text: str) -> MatchSpec | None:
     found = _SPEC.fullmatch(text.strip())
     if found is None:
         return None
-    return MatchSpec(text.strip(), found["name"].lower(), (found["version"] or "").strip())
+    return MatchSpec(
+        without_secrets(text.strip()), found["name"].lower(), (found["version"] or "").strip()
+    )
 
 
 def _list(file: str, value: dict[str, Value], key: str) -> list[Value]:
@@ -124,7 +125,7 @@ def _list(file: str, value: dict[str, Value], key: str) -> list[Value]:
 def _channel(file: str, item: Value) -> str:
     if not isinstance(item, str):
         raise _malformed(file, "has a channel that is not a text")
-    return _CHANNEL_SECRET.sub(lambda found: "//" if found[0].startswith("//") else "", item)
+    return without_secrets(item)
 
 
 def _pip(file: str, item: Value) -> list[str]:

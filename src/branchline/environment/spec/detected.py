@@ -33,8 +33,8 @@ class Detected(msgspec.Struct, frozen=True, kw_only=True):
             ``Nix``, ``R``, ``Conda``, ``Pipfile``, ``Python``, or ``default`` where none matched
             (repo2docker then takes its Python pack, too).
         language_version: The version repo2docker would take: Python's (``3.10`` where nobody asked)
-            for Conda, Pipfile, Python and default; R's; Julia's as a constraint; None for Docker
-            and Nix.
+            for Conda, Pipfile, Python and default; R's; Julia's as a constraint; None for Docker,
+            Nix and JuliaRequire.
         folder: Where spec files were looked for: empty (the root), ``binder`` or ``.binder``.
         applied: The files the winner applies, as paths in the tree, sorted.
         ignored: Spec files that are there and have no effect, as paths in the tree, sorted.

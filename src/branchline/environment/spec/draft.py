@@ -100,6 +100,8 @@ class Draft:
     requires_python: str | None = None
     base_python: str = ""
     """The version of Python that repo2docker would build with."""
+    version_told: bool = False
+    """Whether a note says already how the version came about."""
     applied: set[str] = field(default_factory=set)
     referred: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)

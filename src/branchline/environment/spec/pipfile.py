@@ -9,6 +9,7 @@ from typing import Any
 
 from branchline.environment.spec.pep508 import NoRequirement, read_requirement
 from branchline.environment.spec.refusal import SpecRefused, shown
+from branchline.environment.spec.requirements import HASH
 from branchline.environment.spec.text import utf8
 from branchline.environment.spec.toml_values import read_toml, table
 
@@ -17,7 +18,6 @@ MAX_PACKAGES = 5000
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+)*")
-_HASH = re.compile(r"(md5|sha1|sha224|sha256|sha384|sha512):[0-9a-f]{32,128}")
 _PLACES = ("git", "hg", "svn", "bzr", "path", "file", "editable", "ref", "subdirectory")
 # PEP 508's names, each allowed as a key of its own.
 _MARKERS = (
@@ -174,7 +174,7 @@ def _requirement(file: str, name: str, about: dict[str, Any]) -> str:
 def _hashes(file: str, name: str, about: dict[str, Any]) -> tuple[str, ...]:
     hashes = about.get("hashes", [])
     if not isinstance(hashes, list) or not all(
-        isinstance(each, str) and _HASH.fullmatch(each) for each in hashes
+        isinstance(each, str) and HASH.fullmatch(each) for each in hashes
     ):
         raise _malformed(file, f"has hashes of {shown(name)} that are none")
     return tuple(hashes)

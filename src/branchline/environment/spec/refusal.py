@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from branchline.foundation.errors import Refused
 
 _SHOWN = 60
+_SECRET = re.compile(r"//[^/\s@]*@|/t/[^/\s]+")
 
 
 class SpecRefused(Refused):
@@ -30,5 +33,16 @@ class SpecRefused(Refused):
 
 
 def shown(text: str) -> str:
-    """Return a piece of a file as it may stand in a sentence: quoted, printable, short."""
-    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+    """Return a piece of a file as it may stand in a sentence: quoted, printable, short.
+
+    What may be a password or a token in an address is left out.
+    """
+    bare = without_secrets(text)
+    return repr(bare if len(bare) <= _SHOWN else bare[:_SHOWN] + "…")
+
+
+def without_secrets(text: str) -> str:
+    """Return a text without the passwords, and conda's tokens, of the addresses in it."""
+    if "/" not in text:
+        return text
+    return _SECRET.sub(lambda found: "//" if found[0].startswith("//") else "", text)

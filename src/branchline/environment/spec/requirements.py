@@ -17,7 +17,10 @@ Lookup = Callable[[str], bytes | None]
 
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
-_HASH = re.compile(r"(md5|sha1|sha224|sha256|sha384|sha512):[0-9a-f]{32,128}")
+HASH = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
+"""A hash that pip accepts: weaker algorithms it does not."""
+
+_ONE_INDEX = "a lock holds versions from the one index only"
 _NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\]\s*)?@")
 _OPTION = re.compile(r"\s--?[a-z]")
 _ARCHIVES = (".whl", ".tar.gz", ".tar.bz2", ".tgz", ".zip")
@@ -83,7 +86,8 @@ class Requirements:
             SpecRefused: As for ``read_file``.
         """
         if _VARIABLE.search(line):
-            self._cannot(path, number, "takes a value from the machine's own variables")
+            since = "a lock holds what stands in the files"
+            self._cannot(path, number, "takes a value from the machine's own variables", since)
         elif line.startswith("-"):
             self._option(path, number, line, lookup, constraints)
         else:
@@ -99,7 +103,12 @@ class Requirements:
         elif name in _INDEX:
             self._cannot(path, number, f"chooses another source of packages ({name})")
         elif name in _OTHER:
-            self._cannot(path, number, f"changes what pip may install ({name})")
+            self._cannot(
+                path,
+                number,
+                f"changes what pip may install ({name})",
+                "a lock does not follow that",
+            )
         elif name not in _MET_ANYWAY:
             raise SpecRefused(
                 path,
@@ -160,9 +169,9 @@ class Requirements:
             if hashes:
                 self.hashes[requirement] = hashes
 
-    def _cannot(self, path: str, number: int, why: str) -> None:
+    def _cannot(self, path: str, number: int, why: str, since: str = _ONE_INDEX) -> None:
         place = f"{path}, line {number}," if number else path
-        self.unsupported.append(f"{place} {why}; a lock holds versions from the one index only")
+        self.unsupported.append(f"{place} {why}; {since}")
 
 
 def logical_lines(lines: list[str]) -> Iterator[tuple[int, str]]:
@@ -214,7 +223,7 @@ def _hashes(path: str, number: int, line: str, at: int) -> tuple[str, ...]:
     for word in words:
         name, separator, value = word.partition("=")
         value = value if separator else next(words, "")
-        if name != "--hash" or not _HASH.fullmatch(value):
+        if name != "--hash" or not HASH.fullmatch(value):
             raise SpecRefused(
                 path,
                 f"has {shown(word)} after its requirement; only --hash=<algorithm>:<digits> may "

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import re
-
 from branchline.environment.spec.conda import CondaEnvironment
 from branchline.environment.spec.draft import Draft
 from branchline.environment.spec.names import SPELLINGS
 from branchline.environment.spec.pythons import DEFAULT, MAJORS
 from branchline.environment.spec.refusal import shown
 
-_OTHER_PYTHON = re.compile(r"python\s*=+\s*[0-9]")
 _MOST = 20
 
 _WHY = {
-    (
-        "Conda",
-        "requirements.txt",
-    ): "environment.yml alone counts; list its lines there, below '- pip:'",
-    ("Conda", "runtime.txt"): "environment.yml alone chooses the version of Python",
-    ("Conda", "environment.yaml"): "environment.yml counts before it",
-    ("Pipfile", "requirements.txt"): "the Pipfile alone counts",
-    ("Pipfile", "runtime.txt"): "the Pipfile alone chooses the version of Python",
-    ("JuliaProjectToml", "Project.toml"): "JuliaProject.toml counts before it",
+    "Conda": {
+        "requirements.txt": "environment.yml alone counts; list its lines there, below '- pip:'",
+        "runtime.txt": "environment.yml alone chooses the version of Python",
+        "environment.yaml": "environment.yml counts before it",
+    },
+    "Pipfile": {
+        "requirements.txt": "the Pipfile alone counts",
+        "runtime.txt": "the Pipfile alone chooses the version of Python",
+    },
+    "JuliaProjectToml": {"Project.toml": "JuliaProject.toml counts before it"},
 }
 """Why a winner ignores a file, where there is more to say than that it does."""
 
@@ -38,6 +36,7 @@ def runtime_notes(draft: Draft) -> None:
         if runtime.version in MAJORS:
             chosen = MAJORS[runtime.version]
             draft.note(f"{path} asks for Python {runtime.version}; that is read as {chosen}")
+            draft.version_told = True
     elif runtime.name == "r":
         if not runtime.date and draft.winner != "R":
             draft.cannot(
@@ -64,6 +63,7 @@ def conda_notes(draft: Draft, path: str, found: CondaEnvironment) -> None:
                 f"{path} says {shown(spec.text)}, of which Binder reads no version and takes "
                 f"{DEFAULT}: write python=x.y"
             )
+            draft.version_told = True
 
 
 def pyproject_note(draft: Draft) -> None:
@@ -78,7 +78,7 @@ def pyproject_note(draft: Draft) -> None:
 
 def version_note(draft: Draft) -> None:
     """Tell that nobody asked for the version that Binder would take."""
-    asked = draft.python_version or draft.requires_python
+    asked = draft.python_version or draft.requires_python or draft.version_told
     if draft.winner in ("Conda", "Pipfile", "Python", "default") and not asked:
         draft.note(
             f"Nobody asks for a version of Python; Binder takes {draft.base_python} today, and "
@@ -104,7 +104,8 @@ def ignored_notes(draft: Draft) -> None:
         elif draft.winner == "default" and name in ("Pipfile", "Pipfile.lock"):
             why = "runtime.txt asks for something other than python"
         else:
-            why = _WHY.get((draft.winner, name), f"the pack {draft.winner} does not use it")
+            plain = f"the pack {draft.winner} does not use it"
+            why = _WHY.get(draft.winner, {}).get(name, plain)
         draft.note(f"{path} has no effect: {why}")
     for path in look.tree.misspelt[:_MOST]:
         right = SPELLINGS[path.rpartition("/")[2].lower()]

@@ -105,7 +105,7 @@ class _Reader:
     def _follow(self) -> None:
         """Read what the spec files refer to, as far as it is there; detection judges the rest."""
         waiting = list(self.files)
-        for _ in range(MAX_REFERENCES):
+        for _ in range(len(waiting) + MAX_REFERENCES):
             if not waiting:
                 return
             path = waiting.pop()

@@ -24,6 +24,9 @@ from branchline.foundation.errors import Refused, Unavailable
 MAX_LISTING = 16 << 20
 """The most bytes of a repository's listing; a longer one is taken as missing."""
 
+MAX_VALUE = 256 << 20
+"""The most bytes of any one value; a file with a longer one is refused."""
+
 _COLUMNS = {
     "runtime": ("runtime.txt",),
     "apt": ("apt.txt",),
@@ -71,25 +74,24 @@ class Dataset:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
-        tables = {_text(name) for (name,) in self._run("SELECT name FROM sqlite_master")}
+        tables = {_text(name) for (name,) in self._all("SELECT name FROM sqlite_master")}
         self.has_events = "events" in tables
         self.has_clean = "clean_specs" in tables
-        missing = {"spec_files"} - tables
-        if missing:
+        if "spec_files" not in tables:
             raise _refused(path, "has no table spec_files")
-        columns = {_text(row[1]) for row in self._run("PRAGMA table_info(spec_files)")}
+        columns = {_text(row[1]) for row in self._all("PRAGMA table_info(spec_files)")}
         if absent := sorted({"ref", "ls", *_COLUMNS} - columns):
             raise _refused(path, f"has no column {absent[0]} in spec_files")
 
     def count(self) -> int:
         """Return how many environments there are."""
-        return int(self._run("SELECT count(*) FROM spec_files").fetchone()[0])
+        return int(self._all("SELECT count(*) FROM spec_files")[0][0])
 
     def launches(self) -> dict[str, int]:
         """Return launches by year; those of repositories that are gone count, too."""
         if not self.has_events:
             return {}
-        found = self._run(
+        found = self._all(
             f"SELECT {_YEAR}, count(*) FROM events WHERE {_HAS_YEAR} GROUP BY 1 ORDER BY 1"
         )
         return {_text(year): int(number) for year, number in found}
@@ -129,6 +131,12 @@ class Dataset:
             f"FROM events WHERE {_HAS_YEAR} AND coalesce(ref, guessed_ref) IS NOT NULL GROUP BY 1, 2"
         )
 
+    def _all(self, query: str) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = self._guarded(
+            lambda: self._connection.execute(query).fetchall()
+        )
+        return found
+
     def _run(self, query: str) -> sqlite3.Cursor:
         cursor: sqlite3.Cursor = self._guarded(lambda: self._connection.execute(query))
         return cursor
@@ -160,6 +168,7 @@ def open_dataset(path: Path) -> Iterator[Dataset]:
         connection.text_factory = bytes
         # Nothing that a foreign file says about itself may call a function.
         connection.execute("PRAGMA trusted_schema = OFF")
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
         yield Dataset(path, connection)
 
 
@@ -209,7 +218,7 @@ def _row(row: tuple[Any, ...]) -> Row:
         Tree(files, frozenset((*folders, *(prefix + name for name in stray)))),
         faults,
         _years(years),
-        clean,
+        clean if isinstance(clean, bytes) else None,
     )
 
 
