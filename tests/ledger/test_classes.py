@@ -14,17 +14,15 @@ from tests.ledger.vectors import log_identity
 from branchline.foundation.encoding import from_base64url
 from branchline.foundation.errors import Corrupt, NotFound, Refused
 from branchline.foundation.keys import Identity
-from branchline.ledger import classes as internals
+from branchline.ledger import beside as internals
+from branchline.ledger.beside import Beside, SealedClass, derive, encrypt_class, parse_beside
 from branchline.ledger.classes import (
     ActorSecret,
-    Beside,
     Classes,
     ClassKey,
     EntryKey,
-    SealedClass,
     entry_key,
     open_beside,
-    parse_beside,
     seal_by_class,
 )
 from branchline.ledger.entry import Entry, open_entry
@@ -147,8 +145,8 @@ def test_personal_salts_follow_from_no_class_key() -> None:
     derived = {}
     for field in FIELDS:
         class_key = SECRET.class_key(CLASSES.class_of(field)).key
-        key = internals._derive(class_key, b"bl/v1" + made.beside.id)
-        derived[field] = internals._derive(key, b"salt" + field.encode())[:16]
+        key = derive(class_key, b"bl/v1" + made.beside.id)
+        derived[field] = derive(key, b"salt" + field.encode())[:16]
     salts = {}
     for text in made.entry.disclosures:
         salt, field, _ = msgspec.json.decode(from_base64url(text))
@@ -208,9 +206,7 @@ def test_what_its_signer_did_not_commit_to_is_refused() -> None:
     longer = seal_by_class({"act": "x", "at": 1}, ACTOR, secret=SECRET, classes=CLASSES)
     smaller = Entry(made.entry.jws)
     key = entry_key(longer.entry, longer.beside, "core", SECRET)
-    data = internals._encrypt(
-        key.key, internals._join(longer.entry.disclosures), internals._bound(smaller, "core")
-    )
+    data = encrypt_class(key.key, smaller, "core", longer.entry.disclosures)
     forged = msgspec.structs.replace(longer.beside, classes={"core": SealedClass(data)})
     with pytest.raises(Corrupt, match="sealed"):
         open_beside(smaller, forged, EntryKey(smaller.id, "core", key.key))

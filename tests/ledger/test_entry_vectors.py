@@ -15,7 +15,8 @@ from tests.ledger import entry_vectors
 
 from branchline.foundation.encoding import from_base64url, to_base64url
 from branchline.foundation.errors import Corrupt
-from branchline.ledger.classes import ActorSecret, open_beside, parse_beside
+from branchline.ledger.beside import parse_beside
+from branchline.ledger.classes import ActorSecret, open_beside
 from branchline.ledger.entry import Entry, leaf_tags, make_entry, open_entry, read_leaf
 from branchline.ledger.grants import open_grant, open_granted, try_grant
 from branchline.ledger.standalone import verify as standalone

@@ -16,9 +16,9 @@ from branchline.foundation.errors import Corrupt, Refused
 from branchline.foundation.jws import sign_jws
 from branchline.foundation.keys import Identity
 from branchline.foundation.sealing import seal
+from branchline.ledger.beside import Beside
 from branchline.ledger.classes import (
     ActorSecret,
-    Beside,
     Classes,
     ClassKey,
     EntryKey,

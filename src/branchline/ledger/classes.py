@@ -14,23 +14,28 @@ Which classes there are, which fields are in them and which are personal is hand
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from collections.abc import Collection, Iterable, Mapping
-from hashlib import sha256
-from typing import Annotated, Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from branchline.foundation.canonical import canonical_json, parse_json
-from branchline.foundation.digest import WireDigest, sha256_of
+from branchline.foundation.digest import WireDigest
 from branchline.foundation.errors import Corrupt, NotFound, Refused
 from branchline.foundation.ids import Name, check_name
 from branchline.foundation.keys import Identity
+from branchline.ledger.beside import (
+    ID_BYTES,
+    KEY_BYTES,
+    Beside,
+    Key,
+    SealedClass,
+    decrypt_class,
+    derive,
+    encrypt_class,
+    unwrap_key,
+    wrap_key,
+)
 from branchline.ledger.entry import (
     SALT_BYTES,
     Entry,
@@ -40,83 +45,7 @@ from branchline.ledger.entry import (
     read_leaf,
 )
 
-KEY_BYTES = 32
-"""The length of every secret and key here."""
-
-ID_BYTES = 16
-"""The length of the random number that tells one actor's entries apart before they are signed."""
-
-Key = Annotated[bytes, msgspec.Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]
-"""A key as it stands in messages, its length checked while parsing."""
-
-MAX_BESIDE = 1 << 23
-"""The most bytes of what lies beside an entry."""
-
-_NONCE_BYTES = 12
-_PADDING = 256
 _CLASS, _ENTRY, _WRAP = b"bl/v1/class", b"bl/v1", b"bl/v1/wrap"
-_LABEL = b"bl-beside/v1\n"
-
-
-class SealedClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The disclosures of one class of an entry, encrypted.
-
-    Args:
-        data: A nonce and the ciphertext; empty once erased.
-        key: A personal class's random key, wrapped by the class's key; None for a key that is
-            derived.
-        erased: The key and the ciphertext were deleted.
-    """
-
-    data: bytes = b""
-    key: bytes | None = None
-    erased: bool = False
-
-
-class Beside(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What lies beside an entry in the ledger: its disclosures, encrypted by class.
-
-    Args:
-        v: The version of this format.
-        id: 16 random bytes, chosen before the entry was signed; the keys depend on it.
-        epoch: Which of the actor's secrets the keys follow from.
-        classes: By their names. The names, and about how much is in each, are public to whoever
-            stores this.
-    """
-
-    v: Literal[1]
-    id: Annotated[bytes, msgspec.Meta(min_length=ID_BYTES, max_length=ID_BYTES)]
-    epoch: int
-    classes: dict[Name, SealedClass]
-
-    @property
-    def data(self) -> bytes:
-        """The blob to be stored, in its one spelling."""
-        return canonical_json(self)
-
-    def erased(self, name: str) -> Beside:
-        """Return what is left once a personal class is erased for good.
-
-        Every copy of the blob has to be replaced by it, backups too. Who was shown the fields
-        before remembers them.
-
-        Raises:
-            NotFound: The entry has no fields of this class.
-            Refused: The class is not personal: its key can be derived again.
-        """
-        found = self._class(name)
-        if found.key is None and not found.erased:
-            raise Refused(
-                f"The class {name!r} of an entry cannot be erased: its key can be derived again",
-                advice="Only fields that were put into a personal class can be erased",
-            )
-        left = {**self.classes, name: SealedClass(erased=True)}
-        return msgspec.structs.replace(self, classes=left)
-
-    def _class(self, name: str) -> SealedClass:
-        if name not in self.classes:
-            raise NotFound(f"The entry has no fields of the class {name!r}")
-        return self.classes[name]
 
 
 class Opener(Protocol):
@@ -155,9 +84,9 @@ class ClassKey(_Secretive, frozen=True):
         if sealed.erased:
             return None
         if sealed.key is None:
-            return _derive(self.key, _ENTRY + beside.id)
-        wrapping = _derive(self.key, _WRAP + beside.id)
-        return _decrypt(wrapping, sealed.key, _bound(entry, name) + b"\nkey")
+            return derive(self.key, _ENTRY + beside.id)
+        wrapping = derive(self.key, _WRAP + beside.id)
+        return unwrap_key(wrapping, entry, name, sealed.key)
 
 
 class EntryKey(_Secretive, frozen=True):
@@ -197,7 +126,7 @@ class ActorSecret(_Secretive, frozen=True):
     def class_key(self, name: str) -> ClassKey:
         """Return the key of a class."""
         check_name(name, "class")
-        return ClassKey(self.epoch, name, _derive(self.secret, _CLASS + name.encode()))
+        return ClassKey(self.epoch, name, derive(self.secret, _CLASS + name.encode()))
 
     def key_for(self, entry: Entry, beside: Beside, name: str) -> bytes | None:
         """Return the key of an entry's part in any class of this epoch, unless it was erased."""
@@ -264,12 +193,12 @@ def seal_by_class(
     keys = {
         name: secrets.token_bytes(KEY_BYTES)
         if name in classes.personal
-        else _derive(secret.class_key(name).key, _ENTRY + identifier)
+        else derive(secret.class_key(name).key, _ENTRY + identifier)
         for name in sorted(set(named.values()))
     }
 
     def salt(field: str) -> bytes:
-        return _derive(keys[named[field]], b"salt" + field.encode(errors="replace"))[:SALT_BYTES]
+        return derive(keys[named[field]], b"salt" + field.encode(errors="replace"))[:SALT_BYTES]
 
     entry = make_entry(fields, identity, tags=tags, salts=salt)
     parts: dict[str, SealedClass] = {}
@@ -277,19 +206,10 @@ def seal_by_class(
         texts = [text for text in entry.disclosures if named[disclosed_name(text)] == name]
         wrapped = None
         if name in classes.personal:
-            wrapping = _derive(secret.class_key(name).key, _WRAP + identifier)
-            wrapped = _encrypt(wrapping, key, _bound(entry, name) + b"\nkey")
-        parts[name] = SealedClass(_encrypt(key, _join(texts), _bound(entry, name)), wrapped)
+            wrapping = derive(secret.class_key(name).key, _WRAP + identifier)
+            wrapped = wrap_key(wrapping, entry, name, key)
+        parts[name] = SealedClass(encrypt_class(key, entry, name, texts), wrapped)
     return Sealed(entry, Beside(1, identifier, secret.epoch, parts))
-
-
-def parse_beside(data: bytes) -> Beside:
-    """Read what lies beside an entry; nothing is opened.
-
-    Raises:
-        Refused: Too large, or not of the shape.
-    """
-    return parse_json(data, Beside, what="blob beside an entry", limit=MAX_BESIDE)
 
 
 def entry_key(entry: Entry, beside: Beside, name: str, opener: Opener) -> EntryKey:
@@ -321,55 +241,8 @@ def open_beside(entry: Entry, beside: Beside, opener: Opener) -> Entry:
         key = opener.key_for(entry, beside, name)
         if key is None or sealed.erased:
             continue
-        for text in _split(_decrypt(key, sealed.data, _bound(entry, name))):
+        for text in decrypt_class(key, entry, name, sealed.data):
             if disclosure_digest(text) not in committed:
                 raise Corrupt(f"The class {name!r} beside an entry is not what its signer sealed")
             disclosures[text] = None
     return Entry(entry.jws, tuple(disclosures))
-
-
-def _derive(key: bytes, info: bytes) -> bytes:
-    """Derive 32 bytes with HKDF-SHA-256 without a salt (RFC 5869)."""
-    if len(key) != KEY_BYTES:
-        raise Refused(f"A key of the ledger has {len(key)} bytes; it must have {KEY_BYTES}")
-    return HKDF(SHA256(), KEY_BYTES, salt=None, info=info).derive(key)
-
-
-def _encrypt(key: bytes, plain: bytes, bound: bytes) -> bytes:
-    """Encrypt with ChaCha20-Poly1305 (RFC 8439); the nonce stands in front.
-
-    Each key encrypts one text only, so any nonce would do. It is derived from the text all the
-    same: a machine set back to a snapshot may repeat its random numbers, and with them the
-    key; then two texts still have two nonces, and only an equal text is seen to be equal.
-    """
-    nonce = hmac.digest(_derive(key, b"nonce"), bound + b"\0" + plain, sha256)[:_NONCE_BYTES]
-    return nonce + ChaCha20Poly1305(_derive(key, b"enc")).encrypt(nonce, plain, bound)
-
-
-def _decrypt(key: bytes, data: bytes, bound: bytes) -> bytes:
-    nonce, ciphertext = data[:_NONCE_BYTES], data[_NONCE_BYTES:]
-    try:
-        return ChaCha20Poly1305(_derive(key, b"enc")).decrypt(nonce, ciphertext, bound)
-    except (InvalidTag, ValueError) as error:
-        raise Corrupt(
-            "What lies beside an entry does not open with the key for it",
-            advice="It was changed, is another entry's, or the key is not what it says",
-        ) from error
-
-
-def _bound(entry: Entry, name: str) -> bytes:
-    """Return what a ciphertext is bound to: the leaf and the class."""
-    return _LABEL + sha256_of(entry.id) + name.encode()
-
-
-def _join(disclosures: Iterable[str]) -> bytes:
-    """Write disclosures, each followed by a tilde, padded with tildes to multiples of 256."""
-    joined = "".join(f"{text}~" for text in disclosures).encode()
-    return joined + b"~" * (-len(joined) % _PADDING)
-
-
-def _split(plain: bytes) -> list[str]:
-    try:
-        return [text for text in plain.decode("ascii").split("~") if text]
-    except UnicodeDecodeError as error:
-        raise Corrupt("What lies beside an entry holds no disclosures") from error

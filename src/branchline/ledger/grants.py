@@ -20,7 +20,8 @@ from branchline.foundation.errors import Corrupt, Refused
 from branchline.foundation.jws import sign_jws, verify_jws
 from branchline.foundation.keys import Identity, PublicKeys
 from branchline.foundation.sealing import seal, unseal
-from branchline.ledger.classes import Beside, ClassKey, EntryKey, open_beside
+from branchline.ledger.beside import Beside
+from branchline.ledger.classes import ClassKey, EntryKey, open_beside
 from branchline.ledger.entry import (
     Entry,
     disclosed_name,
