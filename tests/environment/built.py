@@ -37,10 +37,13 @@ class Built:
 
 
 def build_once(folder: Path) -> Built:
-    """Lock, fetch and build what every train environment has; skips where that cannot be done."""
+    """Lock, fetch and build what every train environment has; skips where that cannot be done.
+
+    With BRANCHLINE_TEST_STORE a folder is kept from run to run, for whoever runs a few tests often.
+    """
     if shutil.which("bwrap") is None:
         pytest.skip("bubblewrap is not installed")
-    store = Store(folder / "store")
+    store = Store(Path(os.environ.get("BRANCHLINE_TEST_STORE") or folder / "store"))
     try:
         locked = lock_environment(None, Options(), store)
         fetch(locked.lock, locked.pylock, store)

@@ -183,7 +183,7 @@ files = [{str(bench.foreign)!r}, {str(secret)!r}, "/etc/shadow", "/etc/hostname"
          "/data/foreign.arrow", "/proc/1/root/etc/shadow", "/sys/kernel", "/dev/vda", "/dev/sda"]
 shown = set(os.listdir("/")) - set(parameters["root"])
 return {{
-    "files": ",".join(f for f in files if os.path.exists(f)),
+    "files": ",".join(f for f in files if os.path.exists(f) and os.path.getsize(f)),
     "data": ",".join(os.listdir("/data")), "shown": ",".join(shown),
     "processes": ",".join(sorted(p for p in os.listdir("/proc") if p.isdigit()))[:2],
     "secret": os.environ.get("BRANCHLINE_TEST_SECRET"),

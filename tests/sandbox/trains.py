@@ -16,7 +16,14 @@ import pytest
 from branchline.environment.host import HostMount, describe_host, mounts
 from branchline.sandbox.bubblewrap import Bubblewrap
 from branchline.sandbox.cgroups import PREFIX, find_cgroups
-from branchline.sandbox.engine import Engine, JobSpec, Purpose, RoundOutcome, RoundRequest
+from branchline.sandbox.engine import (
+    Engine,
+    EnvironmentMount,
+    JobSpec,
+    Purpose,
+    RoundOutcome,
+    RoundRequest,
+)
 from branchline.sandbox.limits import MIB, Limits
 
 WEAKER = frozenset({"memory:rlimit", "processes:rlimit", "cpu-time:rlimit"})
@@ -46,10 +53,16 @@ def environment() -> HostMount:
 
 
 class Bench:
-    """Make jobs in a folder of their own: one train, one bound table, one that is not bound."""
+    """Make jobs in a folder of their own: one train, one bound table, one that is not bound.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: The folder.
+        mount: What jobs run in; by default the Python that runs the tests.
+    """
+
+    def __init__(self, folder: Path, mount: EnvironmentMount | None = None) -> None:
         self.folder = folder
+        self.mount = mount or environment()
         self.table = folder / "visits.arrow"
         self.foreign = folder / "foreign.arrow"
         for path in (self.table, self.foreign):
@@ -73,7 +86,7 @@ class Bench:
         function = "combine" if purpose == "aggregator" else "station"
         default = {"kind": "functions", "file": "train.py", "function": function, "frame": frame}
         tables = {"visits": self.table} if purpose == "station" else {}
-        return JobSpec(environment(), code, tables, entry or default, limits, purpose)
+        return JobSpec(self.mount, code, tables, entry or default, limits, purpose)
 
 
 def bubblewrap() -> Bubblewrap:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from branchline.environment.image.images import open_image
@@ -21,10 +21,9 @@ PYTHON = "/usr/bin/python3"
 """Debian's own; wheels are below /usr/local, where it looks for them."""
 
 _PATH = "/usr/local/bin:/usr/bin:/bin"
-_SESSION = frozenset(
-    ("branchline", "data", "dev", "in", "out", "proc", "run", "sys", "tmp", "train", "work")
-)
-"""Folders that a session makes for itself, or that no image has a say in."""
+_OF_SESSIONS = ("branchline", "data", "dev", "in", "out", "proc", "run", "sys", "tmp", "train")
+_NOT_BOUND = frozenset((*_OF_SESSIONS, "work", "boot", "home", "media", "mnt", "root"))
+"""Folders that a session makes for itself, and those that no program inside has business in."""
 _FILES = (
     ("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\ntrain:x:1000:1000:train:/tmp:/bin/sh\n"),
     ("/etc/group", "root:x:0:\ntrain:x:1000:\n"),
@@ -61,6 +60,15 @@ class ImageMount:
         except Corrupt as error:
             raise _damaged(error) from error
 
+    def with_files(self, paths: Sequence[str]) -> ImageMount:
+        """Show some of this machine's files, too, where the image has a place for them."""
+        texts = [
+            (path, Path(path).read_text(errors="replace"))
+            for path in paths
+            if Path(path).is_file() and (self.trees.debian / path[1:]).is_file()
+        ]
+        return replace(self, files=[*self.files, *texts])
+
 
 def mount_image(store: Store, digest: Digest) -> ImageMount:
     """Lay an image of the store out, if it is not yet, and return how it is shown.
@@ -83,12 +91,12 @@ def mount_trees(trees: Trees) -> ImageMount:
     """Return how an image that is laid out is shown."""
     root: list[tuple[Path, str]] = []
     links: list[tuple[str, str]] = []
-    for found in sorted(os.scandir(trees.debian), key=lambda found: found.name):
-        inside = f"/{found.name}"
+    for name in sorted(os.listdir(trees.debian)):
+        found, inside = trees.debian / name, f"/{name}"
         if found.is_symlink():
-            links.append((os.readlink(found.path), inside))
-        elif found.name not in _SESSION and any(os.scandir(found.path)):
-            root.append((Path(found.path), inside))
+            links.append((os.readlink(found), inside))
+        elif name not in _NOT_BOUND and os.listdir(found):
+            root.append((found, inside))
     for folder, inside in ((trees.local, "/usr/local"), (trees.meta, "/usr/share/branchline")):
         if (trees.debian / inside[1:]).is_dir():
             root.append((folder, inside))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SHELL = ("/bin/bash",)
+_RESOLVER = ("/etc/resolv.conf",)
+"""This machine's files without which names of other machines mean nothing."""
 
 
 class _Call(Verb):
@@ -109,12 +111,13 @@ def _become(
     from branchline.sandbox.walls import PersonalJob
 
     variables = {name: os.environ[name] for name in ("TERM", "COLORTERM") if name in os.environ}
-    become(PersonalJob(_mount(folder, image), argv, work, network, variables))
+    become(PersonalJob(_mount(folder, image, network), argv, work, network, variables))
 
 
-def _mount(folder: Path | None, image: str | None) -> EnvironmentMount:
+def _mount(folder: Path | None, image: str | None, network: bool) -> EnvironmentMount:
     from branchline.cli.environment.chosen import chosen_image
     from branchline.environment.image.store import Store, default_store_folder
     from branchline.environment.mount import mount_image
 
-    return mount_image(Store(default_store_folder()), chosen_image(folder, image))
+    mount = mount_image(Store(default_store_folder()), chosen_image(folder, image))
+    return mount.with_files(_RESOLVER) if network else mount
