@@ -19,6 +19,14 @@ COMMANDS: Table = {
         f"{_E}.lock:lock",
         "Choose exact versions for what DIR's spec files ask for, and write them down with hashes.",
     ),
+    "audit": (
+        f"{_E}.audit:audit",
+        "Hold a lock against known weaknesses, and name the security updates it lacks.",
+    ),
+    "sbom": (
+        f"{_E}.sbom:sbom",
+        "List an environment's parts with hashes, sources and licences, as CycloneDX 1.6.",
+    ),
     "diff": (
         f"{_E}.diff:diff",
         "Show what differs between two locks: packages added, removed, changed; security updates.",

@@ -30,5 +30,7 @@ PythonVersion = Annotated[str, _matching(r"[0-9][A-Za-z0-9.+!]{0,99}")]
 PythonSeries = Annotated[str, _matching(r"3\.[0-9]{1,3}")]
 WheelFile = Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9_.+!-]{0,250}\.whl")]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+# Up to the last second that calendars of four digits know.
+Epoch = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Part = Literal["base", "extra"]

@@ -22,6 +22,7 @@ from branchline.environment.lock.kinds import (
     Count,
     DebianName,
     DebianVersion,
+    Epoch,
     Fingerprint,
     Moment,
     PoolPath,
@@ -179,7 +180,7 @@ class _Form(_Struct, frozen=True, kw_only=True):
     lock_version: Literal[1]
     digest: WireDigest
     recipe: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
-    epoch: Count
+    epoch: Epoch
     spec: SpecPart
     debian: DebianPart
     python: PythonPart | None = None

@@ -163,7 +163,7 @@ def small_mirror(folder: Path, key: Key) -> Mirror:
 
 
 COPYRIGHT = """\
-Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+Format: https://example.org/copyright-format/1.0/
 Upstream-Name: tests
 
 Files: *
