@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import tarfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -238,6 +239,7 @@ echo made > /etc/made-up.made
 rm -f /usr/share/base-files/motd
 update-alternatives --install /usr/bin/made-up-link made-up-link /usr/bin/made-up 10
 dpkg-trigger --no-await ldconfig
+ln -s made-up.7.gz /usr/share/man/man7/alias.7.gz
 date +%s > /var/log/made-up.log
 chown nobody:nogroup /etc/made-up.made
 chmod 4755 /usr/bin/made-up
@@ -256,6 +258,8 @@ def extra(tmp_path: Path, cloned: Clone, built_environment: Built) -> tuple[Stor
         [
             member("./usr/bin/made-up", b"#!/bin/sh\necho made up\n", mode=0o755),
             member("./etc/made-up.conf", b"setting\n"),
+            member("./usr/share/man/man7/", kind=tarfile.DIRTYPE, mode=0o755),
+            member("./usr/share/man/man7/made-up.7.gz", b"manual"),
             member("./usr/lib/x86_64-linux-gnu/libmade.so.1", b"no library"),
         ],
         control={

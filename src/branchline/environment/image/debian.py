@@ -163,7 +163,7 @@ def _install(
     target.divert(dpkg.diversions(root))
     progress(f"unpacking {len(packages)} Debian packages")
     # A script that diverts other packages' files must find these, and not yet its own.
-    late = [name for name, control in controls.items() if _diverts(control)]
+    late = [n for n, p in packages.items() if p.locked.part == "extra" and _diverts(p.control)]
     early = [name for name in dpkg.order(controls) if name not in late]
     _unpack(target, root, {name: packages[name] for name in early}, jobs)
     for name in early:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from branchline.environment.image.deb import Control
 from branchline.environment.image.modes import append, make_folders, put
-from branchline.environment.image.place import parts_of
+from branchline.environment.image.place import merged, parts_of
 
 ADMIN = Path("var/lib/dpkg")
 _STATUS = "Status: install ok unpacked"
@@ -32,7 +32,7 @@ def owners(root: Path) -> dict[str, str]:
     for file in sorted((root / ADMIN / "info").glob("*.list")):
         package = file.name.removesuffix(".list").partition(":")[0]
         for line in file.read_text(encoding="utf-8").splitlines():
-            path = _path(line, package)
+            path = "/".join(merged(tuple(_path(line, package).split("/"))))
             if path and not (root / path).is_dir():
                 found[path] = package
     return found
@@ -71,7 +71,7 @@ def register(root: Path, unpacked: Mapping[str, Control], paths: Mapping[str, li
 
 
 def diversions(root: Path) -> dict[str, tuple[str, str]]:
-    """Return the diversions in force, by path: where to, and for which package not."""
+    """Return the diversions in force, by path as it is written: where to, and for whom not."""
     file = root / ADMIN / "diversions"
     lines = file.read_text("utf-8").splitlines() if file.exists() else []
     triples = zip(lines[::3], lines[1::3], lines[2::3], strict=True)

@@ -15,8 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from branchline.environment.image.entries import Entry, in_order
+from branchline.environment.image.keystore import with_one_date
 from branchline.environment.image.modes import make_folders, put
-from branchline.environment.image.recipe import EMPTIED_FILES, EMPTIED_FOLDERS, FOLDERS, REMOVED
+from branchline.environment.image.recipe import (
+    EMPTIED_FILES,
+    EMPTIED_FOLDERS,
+    FOLDERS,
+    JAVA_KEYSTORE,
+    LAYER_DATE,
+    REMOVED,
+)
 from branchline.foundation.errors import Refused
 
 _PIECE = 1 << 20
@@ -81,7 +89,8 @@ def scan(root: Path, take: Callable[[str, Entry], None], jobs: int) -> tuple[Ent
             return Entry(path, "link", target=os.readlink(here))
         if not stat.S_ISREG(info.st_mode):
             return None
-        size, sha256 = _read(here, info.st_mode)
+        _settle(here, path, info.st_mode)
+        size, sha256 = hashed(here)
         entry = Entry(path, "file", info.st_mode & 0o777, size, sha256)
         take(here, entry)
         return entry
@@ -106,14 +115,16 @@ def _walk(folder: str, path: str) -> Iterator[tuple[str, os.stat_result]]:
                 yield from _walk(item.path, below)
 
 
-def _read(file: str, mode: int) -> tuple[int, str]:
-    """Return a file's size and SHA-256; a compiled module is made unconditional first."""
-    compiled = file.endswith(".pyc")
-    if compiled or not mode & 0o400:
+def _settle(file: str, path: str, mode: int) -> None:
+    """Make a file readable, and rewrite what depends on when it was made."""
+    compiled, dated = path.endswith(".pyc"), path == JAVA_KEYSTORE
+    if compiled or dated or not mode & 0o400:
         os.chmod(file, 0o600)
     if compiled:
         _trust_compiled(file)
-    return hashed(file)
+    if dated:
+        store = Path(file)
+        store.write_bytes(with_one_date(store.read_bytes(), LAYER_DATE))
 
 
 def hashed(file: str) -> tuple[int, str]:

@@ -19,12 +19,15 @@ from branchline.foundation.errors import Refused
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 """Folders of / that are links into /usr (Debian's merged /usr, since bookworm everywhere)."""
 
+Wanted = Callable[[str, bool], bool]
+"""Tells of a path, and of whether it is a folder, whether it is placed."""
+
 _MOST_LINKS = 40
 _REPLACED = (FileExistsError, IsADirectoryError)
 
 
 def parts_of(name: str, what: str) -> tuple[str, ...]:
-    """Take a member's name apart; () is the root itself.
+    """Take a member's name apart, as it is written; () is the root itself.
 
     Raises:
         Refused: The name is absolute, or leads up or out.
@@ -32,6 +35,11 @@ def parts_of(name: str, what: str) -> tuple[str, ...]:
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if name.startswith("/") or ".." in parts or "\0" in name:
         raise Refused(f"{what} names the path {name[:120]!r}, which would lead out of the image")
+    return parts
+
+
+def merged(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return where a path really is, where folders of / are links into /usr."""
     return ("usr", *parts) if parts and parts[0] in MERGED else parts
 
 
@@ -70,30 +78,26 @@ class Root:
         """
         self._diverted = diverted
         for path, (instead, but_for) in diverted.items():
-            if self._owners.get(path, but_for) != but_for:
-                self._owners[instead] = self._owners.pop(path)
+            real = _joined(merged(tuple(path.split("/"))))
+            if self._owners.get(real, but_for) != but_for:
+                self._owners[_joined(merged(tuple(instead.split("/"))))] = self._owners.pop(real)
 
-    def place(
-        self, package: str, member: Member, placed: Placed, wanted: Callable[[str], bool]
-    ) -> None:
+    def place(self, package: str, member: Member, placed: Placed, wanted: Wanted) -> None:
         """Make one member's file, link or folder.
 
         Raises:
             Refused: The name leads out, another package has the file, or it is a device.
         """
-        if member.name.rstrip("/") in MERGED and member.kind in (SYMLINK, FOLDER):
-            placed.paths.append("/" + member.name.rstrip("/").removeprefix("./"))
+        named = parts_of(member.name, package)
+        placed.paths.append("/" + (_joined(named) or "."))
+        if len(named) == 1 and named[0] in MERGED and member.kind in (SYMLINK, FOLDER):
             return
-        parts = parts_of(member.name, package)
-        path = "/".join(parts)
-        placed.paths.append(
-            "/" + ("/".join(p for p in member.name.split("/") if p not in ("", ".")) or ".")
-        )
-        if not wanted(path):
+        # dpkg compares names as they are written, and so do diversions.
+        instead, but_for = self._diverted.get(_joined(named), ("", package))
+        parts = merged(named if but_for == package else tuple(instead.split("/")))
+        path = _joined(parts)
+        if not wanted(path, member.kind == FOLDER):
             return
-        instead, but_for = self._diverted.get(path, (path, package))
-        if but_for != package:
-            path, parts = instead, tuple(instead.split("/"))
         if member.kind == FOLDER:
             placed.folders[path] = member.mode
             self.folder(parts, package)
@@ -180,7 +184,7 @@ class Root:
         if member.kind == SYMLINK:
             os.symlink(member.target, target)
         elif member.kind == HARD_LINK:
-            first = parts_of(member.target, package)
+            first = merged(parts_of(member.target, package))
             os.link(
                 os.path.join(self.folder(first[:-1], package), first[-1]),
                 target,
@@ -197,6 +201,10 @@ def replaces(fields: Mapping[str, Mapping[str, str]]) -> Callable[[str, str], bo
         for package, said in fields.items()
     }
     return lambda package, other: other in said.get(package, ())
+
+
+def _joined(parts: tuple[str, ...]) -> str:
+    return "/".join(parts)
 
 
 def _bare(relation: str) -> str:

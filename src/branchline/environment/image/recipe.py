@@ -78,12 +78,19 @@ EMPTIED_FILES = ("etc/hostname", "etc/hosts", "etc/machine-id", "etc/resolv.conf
 where there is one."""
 
 
-def is_wanted(path: str) -> bool:
-    """Tell whether a package's file is placed: not so manuals, translations and documentation.
+JAVA_KEYSTORE = "etc/ssl/certs/java/cacerts"
+"""Debian's Java certificates, which hold the time they were installed; they get the one date."""
 
-    Copyright files stay, since licences ask for it.
+
+def is_wanted(path: str, is_folder: bool = False) -> bool:
+    """Tell whether what a package has is placed: not so manuals, translations, documentation.
+
+    Copyright files stay, since licences ask for it; and so do the folders of manuals, since scripts
+    make links there.
     """
     if path.startswith("usr/share/doc/"):
         # A link is one package's folder standing for another's, copyright file and all.
         return path.count("/") == 3 or path.endswith("/copyright")
+    if is_folder and path.startswith("usr/share/man/man"):
+        return True
     return not path.startswith(_LEFT_OUT) or path == "usr/share/locale/locale.alias"
