@@ -15,6 +15,7 @@ from branchline.demo.data import HOSPITALS, SMALLEST
 from branchline.demo.pooled import TOLERANCE
 from branchline.demo.run import TRAINS
 from branchline.journey.verify import verify_result
+from branchline.ledger.package_check import verify_package
 
 DEMO = (sys.executable, "-m", "branchline", "demo")
 PATIENCE = 170
@@ -54,6 +55,13 @@ def test_the_demo_keeps_its_promises(tmp_path: Path) -> None:
     for verified in report["verification"]:
         assert {step["outcome"] for step in verified["steps"]} == {"passed"}
         assert verify_result(keep / "results" / verified["train"]).verified
+    checks = {check["party"]: check for check in report["checks"]}
+    assert list(checks) == ["researcher", HOSPITALS[0].name, HOSPITALS[1].name, "auditor"]
+    assert all(check["holds"] for check in checks.values())
+    assert "are all there ever were upon its data" in checks[HOSPITALS[1].name]["says"]
+    assert verify_package(keep / "auditor" / "case.zip").verified
+    assert report["tampering"]["done"].startswith("the start of a train at ")
+    assert any("is no act that is kept" in said for said in report["tampering"]["named"])
     for hospital in HOSPITALS:
         assert (keep / "stations" / hospital.name / "station.toml").is_file()
 

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from tests.demo.scene import trial
 
+from branchline.demo.check import Check, Tampering
 from branchline.demo.data import SMALLEST
 from branchline.demo.pooled import Estimate, pooled_fit, pooled_table
 from branchline.demo.report import DemoFailed, DemoReport, Federated, Kept, Verified
@@ -57,6 +58,11 @@ def test_a_difference_fails(factor: float) -> None:
         ({"withheld": ()}, "withheld at none"),
         ({"withheld": (Kept("logistic", "kentucky", "Too few"),)}, "withheld at kentucky"),
         ({"pooled_table": ()}, "the outcome table is not the pooled one"),
+        (
+            {"checks": (Check("indiana", "branchline ledger prove", False, "A gap at 3"),)},
+            "indiana .branchline ledger prove.: A gap at 3",
+        ),
+        ({"tampering": Tampering("an entry is gone", ())}, "nobody noticed that an entry is gone"),
     ],
 )
 def test_a_broken_promise_is_named(broken: dict[str, Any], said: str) -> None:

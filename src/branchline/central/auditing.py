@@ -24,10 +24,10 @@ from branchline.foundation.jws import read_kid
 from branchline.foundation.keys import Identity
 from branchline.journey import acts, machine
 from branchline.ledger.audit import audit
-from branchline.ledger.entry import leaf_tags
+from branchline.ledger.entry import leaf_tags, read_leaf
 from branchline.ledger.files import FolderFiles
 from branchline.ledger.proof.note import key_of
-from branchline.ledger.rows import ledger_tags, read_rows
+from branchline.ledger.rows import ledger_entries, ledger_tags
 
 T = TypeVar("T", bound=acts.Act)
 
@@ -47,7 +47,7 @@ class CentralAudit:
         self._key = key_of(origin_of(folder), identity.public)
         self._keys = {each.name: each.keys for each in self._store.parties()}
         self._keys[CENTRAL] = identity.public
-        self._leaves: dict[int, Digest] = {}
+        self._leaves: dict[int, tuple[Digest, str]] = {}
         self._tags: dict[str, int] = {}
         self._acts: list[tuple[StoredAct, acts.Act]] = []
         self.entries = 0
@@ -65,12 +65,15 @@ class CentralAudit:
         found: list[str] = []
 
         def seen(first: int, leaves: list[bytes]) -> None:
-            rows = read_rows(self._store.engine, first, len(leaves))
-            for at, leaf in enumerate(leaves):
-                if rows[at : at + 1] != [leaf]:
-                    found.append(f"Row {first + at} of the database is not the entry published")
-                self._leaves[first + at] = digest_of(leaf)
-                self._tags |= dict.fromkeys(leaf_tags(leaf), first + at)
+            rows = self._rows(first, len(leaves))
+            for at, leaf in enumerate(leaves, first):
+                who = self._signer(leaf)
+                if at not in rows:
+                    found.append(f"Entry {at} of the ledger, signed by {who}, has no row")
+                elif rows[at] != leaf:
+                    found.append(f"Row {at} is not what stands in the ledger, signed by {who}")
+                self._leaves[at] = (digest_of(leaf), who)
+                self._tags |= dict.fromkeys(leaf_tags(leaf), at)
 
         try:
             self.entries = audit(
@@ -85,14 +88,29 @@ class CentralAudit:
         for tag in sorted(within.keys() ^ self._tags.keys()):
             yield f"The tag {tag} stands in the ledger or in the database, not in both"
 
+    def _rows(self, first: int, count: int) -> dict[int, bytes]:
+        column = ledger_entries.c.position
+        query = select(ledger_entries).where(column >= first, column < first + count)
+        with reading(self._store.engine) as connection:
+            return {row.position: bytes(row.leaf) for row in connection.execute(query)}
+
+    def _signer(self, leaf: bytes) -> str:
+        try:
+            kid = read_leaf(leaf).kid
+        except Corrupt:
+            return "nobody"
+        return next((n for n, keys in self._keys.items() if keys.id == kid), f"key {kid[:12]}")
+
     # The acts against the ledger
 
     def _history(self) -> Iterator[str]:
         stored = {each.position: each for each in self._store.acts()}
         for position in sorted(self._leaves.keys() - stored.keys()):
-            yield f"Entry {position} of the ledger is no act that is kept"
+            who = self._leaves[position][1]
+            yield f"Entry {position} of the ledger, signed by {who}, is no act that is kept"
         for position, each in stored.items():
-            if position < self.entries and each.entry.id != self._leaves.get(position):
+            there = self._leaves.get(position)
+            if position < self.entries and (there is None or each.entry.id != there[0]):
                 yield f"The act kept for entry {position} is not what stands in the ledger"
             keys = self._keys.get(each.party)
             if keys is None:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from branchline.demo.check import Tampering
 from branchline.demo.pooled import TOLERANCE, Cell
 from branchline.demo.report import DemoReport
 from branchline.journey.verify import Outcome, StepReport
@@ -36,6 +37,11 @@ def print_report(report: DemoReport, console: Console) -> None:
         console.print(Text(f"Verification of {verified.train}, offline", "bold"))
         for step in verified.steps:
             console.print(_step(step))
+    if report.checks:
+        console.print()
+        console.print(_checks(report))
+    if report.tampering is not None:
+        console.print(_tampering(report.tampering))
 
 
 def _regression(report: DemoReport) -> Table:
@@ -121,6 +127,23 @@ def _step(step: StepReport) -> Text:
     mark, style = marks.get(step.outcome, ("not reached", "yellow"))
     text = Text.assemble(f"{step.number:3}. {step.says} ", (mark, style))
     return text.append(f": {step.reason}") if step.reason else text
+
+
+def _checks(report: DemoReport) -> Table:
+    table = _table(Text("One journey, checked by four parties, each with its own keys alone"))
+    for heading in ("party", "", "found", "repeat it with"):
+        table.add_column(heading)
+    for check in report.checks:
+        mark = Text("ok", "green") if check.holds else Text("FAILED", "bold red")
+        table.add_row(check.party, mark, Text(check.says), Text(check.by))
+    return table
+
+
+def _tampering(tampering: Tampering) -> Text:
+    text = Text.assemble(("Tampering with a copy of central's disk: ", "bold"), tampering.done)
+    for sentence in tampering.named:
+        text.append(f"\n  noticed: {sentence}")
+    return text if tampering.named else text.append("\n  NOT NOTICED", "bold red")
 
 
 def _table(title: Text, *, footer: bool = False) -> Table:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from branchline.demo.check import Check, Tampering
 from branchline.demo.data import SMALLEST
 from branchline.demo.pooled import TOLERANCE, Cell, Estimate, Pooled, largest_difference
 from branchline.foundation.errors import BranchlineError
@@ -70,6 +71,8 @@ class DemoReport(msgspec.Struct, frozen=True):
         seconds: How long each phase took.
         verification: Both results, verified offline.
         weaker: Weaker limits that had to be accepted on this machine, by this user.
+        checks: What each of four parties checked of one journey, with its own keys alone.
+        tampering: What was changed on a copy of central's disk, and how the audit named it.
     """
 
     federated: Federated
@@ -80,6 +83,8 @@ class DemoReport(msgspec.Struct, frozen=True):
     seconds: dict[str, float]
     verification: tuple[Verified, ...]
     weaker: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+    tampering: Tampering | None = None
 
     @property
     def largest_relative_difference(self) -> float:
@@ -103,6 +108,8 @@ class DemoReport(msgspec.Struct, frozen=True):
                 "weaker_limits": self.weaker,
                 "seconds": {phase: round(s, 3) for phase, s in self.seconds.items()},
                 "verification": self.verification,
+                "checks": self.checks,
+                "tampering": self.tampering,
             }
         )
         return shown
@@ -131,6 +138,11 @@ class DemoReport(msgspec.Struct, frozen=True):
             yield f"the regression rests on {self.federated.n} patients; expected {self.pooled.n}"
         if self.federated.table != self.pooled_table:
             yield "the outcome table is not the pooled one"
+        for check in self.checks:
+            if not check.holds:
+                yield f"{check.party} ({check.by}): {check.says}"
+        if self.tampering is not None and not self.tampering.named:
+            yield f"nobody noticed that {self.tampering.done}"
         yield from self._not_withheld()
         for verified in self.verification:
             for step in verified.steps:

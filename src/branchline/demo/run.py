@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from rich.console import Console
 
+from branchline.demo.check import check_together, tamper
 from branchline.demo.data import HOSPITALS, MIN_GROUP, load_trial
 from branchline.demo.parties import OFFICER, RESEARCHER, STUDY, Parties, weaker
 from branchline.demo.pooled import Cell, Estimate, Pooled, pooled_fit, pooled_table, whole_tables
@@ -127,7 +128,28 @@ class _Demo:
                     Verified(name, verify_result(result.folder, log_vkey=key).steps)
                     for name, result in results.items()
                 )
-            return self._report(trial, journeys, results, pooled, verification)
+            report = self._report(trial, journeys, results, pooled, verification)
+            return await self._check(report, researcher, journeys, results)
+
+    async def _check(
+        self,
+        report: DemoReport,
+        researcher: Client,
+        journeys: dict[str, Journey],
+        results: dict[str, Result],
+    ) -> DemoReport:
+        with self._progress.phase("four parties check their own parts of one journey"):
+            checks = await check_together(
+                self._folder,
+                researcher.home,
+                (HOSPITALS[0].name, HOSPITALS[1].name),
+                journeys[MODEL_TRAIN].id,
+                results[MODEL_TRAIN].folder,
+            )
+        with self._progress.phase("central's disk tampered with, on a copy"):
+            central, copy = self._folder / "central", self._folder / "tampered"
+            tampering = await asyncio.to_thread(tamper, central, copy)
+        return msgspec.structs.replace(report, checks=checks, tampering=tampering)
 
     async def _set_up(self, researcher: Client, officer: Client) -> pd.DataFrame:
         with self._progress.phase("start: central, four stations, two people"):

@@ -103,8 +103,8 @@ async def _optional(client: ApiClient, name: str) -> bytes | None:
 
 
 def _evidence(home: WorkbenchHome) -> Iterator[Evidence]:
-    """Yield the evidence of all results in the home; one that cannot be read is left out."""
-    for file in sorted(home.results.glob(f"*/{EVIDENCE}")):
+    """Yield the evidence of all journeys with a result; one that cannot be read is left out."""
+    for file in home.evidence():
         try:
             yield parse_json(file.read_bytes(), Evidence, what=EVIDENCE, limit=MAX_EVIDENCE)
         except BranchlineError:

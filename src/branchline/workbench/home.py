@@ -102,6 +102,14 @@ class WorkbenchHome:
         files.sort(key=lambda file: int(file.stem) if file.stem.isdigit() else -1)
         return [parse_json(file.read_bytes(), Entry, what="act kept") for file in files]
 
+    def keep_evidence(self, journey: str, data: bytes) -> None:
+        """Keep the evidence of a journey; that of an earlier time is replaced."""
+        write_durably(make_folder(self.folder / "evidence") / f"{journey}.json", data, mode=0o600)
+
+    def evidence(self) -> list[Path]:
+        """Return the files with the evidence of this person's journeys."""
+        return sorted((self.folder / "evidence").glob("*.json"))
+
     def placed_acts(self, origin: str) -> list[tuple[int, Entry]]:
         """Return this person's own acts after enrolment with their positions in the ledger."""
         return [

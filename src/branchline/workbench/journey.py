@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from branchline.foundation.canonical import canonical_json
 from branchline.foundation.errors import Conflict
 from branchline.foundation.keys import Identity
 from branchline.foundation.sealing import unseal
@@ -111,6 +112,7 @@ class Journey:
             # Before the evidence is fetched, so that it tells of the delivery too.
             await self._do(acts.JourneyDelivered, content=content)
         evidence = await self._core.evidence(self.id)
+        self._home.keep_evidence(self.id, canonical_json(evidence))
         request = self._core.requested(evidence, self.id)
         write_result(folder, payload, values, request, manifest, bundle, evidence)
         return Result(self.id, values, content, folder)
