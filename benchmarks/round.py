@@ -9,6 +9,8 @@ model. The model is noise from the first round on, drawn before anything is time
 stations send the same bytes, no two pieces of one array are alike, and nothing can be compressed.
 This matters: Flower stores and sends the pieces of an array by their digests; an array filled with
 one number is one piece many times over, and a round of it takes Flower about half as long.
+One thing is left out of the noise that would cost ours alone: a negative zero. A station spells
+such an output anew before it leaves (a zero has one spelling), one more copy of the model.
 
 **The time** of a round runs from the end of the round before to its own end, on both sides: it
 holds handing the model to all three, their work, bringing it back, and averaging. The first round
