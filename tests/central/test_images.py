@@ -9,12 +9,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.environment.image.makers import small_image
 
 from branchline.central import founding, images
-from branchline.central.images import Images
+from branchline.central.images import Images, OwnImages
 from branchline.central.service import CentralSettings, running
+from branchline.environment.image.images import all_images, open_image
+from branchline.environment.image.store import Store
+from branchline.environment.image.trees import check_trees, materialise
 from branchline.environment.packed import compress, expand
-from branchline.environment.service import ImageState
+from branchline.environment.service import ImageService, ImageState, fetch_image
 from branchline.foundation.clock import SystemClock
 from branchline.foundation.decoding import decode_json
 from branchline.foundation.digest import Digest, digest_of
@@ -197,3 +201,66 @@ async def test_what_is_removed_takes_nothing_of_others_along(place: Place) -> No
     place.area.remove(other)
     left = [file for file in (place.folder / "central" / "images").rglob("*") if file.is_file()]
     assert left == []
+
+
+async def test_an_image_travels_through_central(place: Place, tmp_path: Path) -> None:
+    """Pushed from one store, fetched into another: the same image, checked; once is enough."""
+    here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
+    image, service = small_image(here), ImageService(place.client)
+    told: list[str] = []
+    assert await service.push(image.digest, here, told.append) == 4
+    assert len(told) == 4
+    assert await service.has(image.digest)
+    assert await service.push(image.digest, here, told.append) == 0
+    await fetch_image(service, image.digest, there, told.append)
+    assert open_image(there, image.digest).layers == image.layers
+    check_trees(materialise(image, there))
+
+
+async def test_only_layers_that_are_missing_travel(place: Place, tmp_path: Path) -> None:
+    """Two images that agree in most cost little more than one, both ways."""
+    here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
+    one, other, service = small_image(here), small_image(here, b"y = 2"), ImageService(place.client)
+    await service.push(one.digest, here, lambda said: None)
+    assert await service.push(other.digest, here, lambda said: None) == 2
+    await fetch_image(service, one.digest, there, lambda said: None)
+    told: list[str] = []
+    await fetch_image(service, other.digest, there, told.append)
+    assert told == ["central: 1 of 1, local"]
+
+
+async def test_an_image_that_is_too_large_is_not_fetched(place: Place, tmp_path: Path) -> None:
+    """A station says how large an image may be; before a layer has come."""
+    here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
+    image, service = small_image(here), ImageService(place.client)
+    await service.push(image.digest, here, lambda said: None)
+    with pytest.raises(Refused, match="up to 1000 are taken"):
+        await fetch_image(service, image.digest, there, lambda said: None, limit=1000)
+    assert list(all_images(there)) == []
+
+
+async def test_central_cannot_pass_another_image_off(place: Place, tmp_path: Path) -> None:
+    """Whatever it changes of what it keeps, nothing of it is taken in."""
+    here, image_area = Store(tmp_path / "here"), place.folder / "central" / "images"
+    image, service = small_image(here), ImageService(place.client)
+    await service.push(image.digest, here, lambda said: None)
+    files = [f for f in image_area.rglob("*") if f.is_file() and f.suffix != ".json"]
+    assert len(files) == 5
+    for number, file in enumerate(files):
+        before = file.read_bytes()
+        file.write_bytes(before[:-9] + bytes([before[-9] ^ 1]) + before[-8:])
+        there = Store(tmp_path / f"there-{number}")
+        with pytest.raises((Corrupt, Refused)):
+            await fetch_image(service, image.digest, there, lambda said: None)
+        assert list(all_images(there)) == []
+        file.write_bytes(before)
+
+
+async def test_central_takes_its_own_images_in(place: Place, tmp_path: Path) -> None:
+    """For its aggregators it is its own supplier, and believes itself as little."""
+    here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
+    image = small_image(here)
+    await ImageService(place.client).push(image.digest, here, lambda said: None)
+    await fetch_image(OwnImages(place.area), image.digest, there, lambda said: None)
+    assert open_image(there, image.digest).digest == image.digest
+    assert place.area.manifest(image.digest), "what central keeps stays"
