@@ -1,6 +1,6 @@
 # Two words for everyone: `make demo` and `make test`. Both bring what they need.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bench bench-round bench-ledger soak setup format lock
+.PHONY: help demo test check lint bench bench-round bench-ledger soak mutants setup format lock
 
 BIN := .venv/bin
 # Without compiled modules every command would compile the whole package anew.
@@ -27,6 +27,9 @@ lint: setup ## format, lint, types and house only
 
 soak: setup ## crashes and restarts over many seeds (minutes)
 	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m soak $(PYTEST)
+
+mutants: setup ## change the ledger's verifier in every small way: do the tests notice?
+	@$(BIN)/python tests/ledger/mutants.py $(MUTANTS)
 
 bench: bench-round bench-ledger ## every benchmark
 

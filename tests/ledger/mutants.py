@@ -31,16 +31,16 @@ PATIENCE = 90
 """Seconds after which a mutant counts as noticed: it does not end."""
 
 TESTS = {
-    "proof.merkle": ("merkle", "evidence"),
-    "proof.note": ("note", "cosignature", "policy"),
-    "proof.checkpoint": ("note", "witness"),
-    "proof.cosignature": ("cosignature",),
-    "proof.policy": ("policy",),
-    "proof.receipt": ("note", "policy"),
-    "proof.evidence": ("evidence",),
-    "proof.cose": ("cose",),
-    "witness.decision": ("witness",),
-    "witness.wire": ("witness",),
+    "proof.merkle": ("merkle", "evidence", "vectors"),
+    "proof.note": ("note", "cosignature", "policy", "vectors"),
+    "proof.checkpoint": ("note", "witness", "vectors"),
+    "proof.cosignature": ("cosignature", "vectors"),
+    "proof.policy": ("policy", "vectors"),
+    "proof.receipt": ("note", "policy", "vectors"),
+    "proof.evidence": ("evidence", "vectors"),
+    "proof.cose": ("cose", "vectors"),
+    "witness.decision": ("witness", "vectors"),
+    "witness.wire": ("witness", "vectors"),
     "vouched": ("audit",),
     "audit": ("audit", "mirror", "log"),
 }

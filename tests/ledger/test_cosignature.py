@@ -111,6 +111,16 @@ def test_a_time_that_no_cosignature_bears_is_refused(at: int) -> None:
         cosign_ml_dsa(TEXT, WITNESS, PRIVATE, at)
 
 
+@pytest.mark.parametrize("at", [1, 2**63 - 1])
+def test_the_first_and_the_last_second_are_borne(at: int) -> None:
+    """From 1 on, up to 2^63 - 1."""
+    lines = {
+        KEY: cosign(TEXT, WITNESS, witness_identity(), at),
+        ml_dsa_key(WITNESS, PRIVATE): cosign_ml_dsa(TEXT, WITNESS, PRIVATE, at),
+    }
+    assert [verify_cosignature(line, key, TEXT).at for key, line in lines.items()] == [at, at]
+
+
 def test_a_cosignature_at_time_zero_is_refused() -> None:
     """However well it is signed."""
     signed = witness_identity().sign(f"cosignature/v1\ntime 0\n{TEXT}".encode())

@@ -18,6 +18,7 @@ from branchline.foundation.database import open_database, writing
 from branchline.foundation.errors import Conflict, Corrupt, NotFound, Unavailable
 from branchline.foundation.keys import Identity
 from branchline.ledger.entry import make_entry
+from branchline.ledger.guard import SignedFile
 from branchline.ledger.log import Log
 from branchline.ledger.proof.checkpoint import Checkpoint, sign_checkpoint
 from branchline.ledger.proof.evidence import check_evidence
@@ -337,30 +338,16 @@ def test_a_note_of_another_log_says_nothing(watched: Callable[..., Log]) -> None
     assert log.integrate().size == 0
 
 
-class Memory:
-    """What was signed last, on a volume of its own."""
-
-    def __init__(self) -> None:
-        self.note: bytes | None = None
-
-    def load(self) -> bytes | None:
-        """Return the note stored last."""
-        return self.note
-
-    def store(self, note: bytes) -> None:
-        """Replace it."""
-        self.note = note
-
-
 def test_the_last_signed_size_is_remembered_outside_of_the_backup(
     engine: Engine, append: Append, tmp_path: Path
 ) -> None:
     """Without any witness, a memory on another volume notices that files were put back."""
-    memory, disk = Memory(), SimulatedDisk()
+    memory, disk = SignedFile(tmp_path / "other-volume/signed"), SimulatedDisk()
+    assert memory.load() is None
     log = Log(engine, disk, ORIGIN, log_identity(), memory=memory)
     append(log, entries(3))
     assert log.integrate().size == 3
-    assert memory.note == log.checkpoint()
+    assert memory.load() == log.checkpoint()
     fresh = open_database(tmp_path / "fresh.db")
     with pytest.raises(Conflict, match="signed 3 entries before"):
         Log(fresh, SimulatedDisk(), ORIGIN, log_identity(), memory=memory)

@@ -78,17 +78,23 @@ def test_a_text_may_hold_empty_lines() -> None:
     assert open_note(data, [key_of("name", log_identity().public)]).text == text
 
 
-def test_sixteen_signatures_are_accepted_and_101_are_not() -> None:
+def test_a_hundred_signatures_are_accepted_and_no_more() -> None:
     """Many cosigners are fine; an unbounded number is not."""
-    others = [sign_note("t\n", f"w{n}", Identity.create()).signatures[0].line for n in range(101)]
-    key = key_of("w0", Identity.create().public)
+    others = [sign_note("t\n", f"w{n}", Identity.create()).signatures[0].line for n in range(100)]
+    keys = [key_of("w0", Identity.create().public), key_of("name", log_identity().public)]
     ours = sign_note("t\n", "name", log_identity()).full_text
-    opened = open_note(
-        (ours + "".join(others[:16])).encode(), [key_of("name", log_identity().public), key]
-    )
-    assert len(opened.signatures) == 17
+    assert len(open_note((ours + "".join(others[:99])).encode(), keys).signatures) == 100
     with pytest.raises(Corrupt):
         parse_note((ours + "".join(others)).encode())
+
+
+def test_a_million_bytes_are_read_and_no_more() -> None:
+    """Longer ones are refused before anybody looks into them."""
+    line = sign_note("t\n", "name", log_identity()).signatures[0].line
+    rest = len(line.encode()) + 2
+    assert parse_note(("x" * (1_000_000 - rest) + f"\n\n{line}").encode()).signatures
+    with pytest.raises(Corrupt, match="at most 1000000"):
+        parse_note(("x" * (1_000_001 - rest) + f"\n\n{line}").encode())
 
 
 @pytest.mark.parametrize(
@@ -146,9 +152,21 @@ def test_a_mangled_verifier_key_is_refused(vkey: str) -> None:
         parse_key(vkey)
 
 
-@pytest.mark.parametrize("name", ["", "with space", "plus+sign", "line\nend", "no\u00a0break"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "with space",
+        "plus+sign",
+        "line\nend",
+        "no\u00a0break",
+        f"x{chr(0xD800)}",
+        f"x{chr(0xDFFF)}",
+    ],
+)
 def test_a_name_that_would_break_the_line_cannot_sign(name: str) -> None:
-    """A signer's name is not empty and holds neither spaces nor a plus sign."""
+    """A signer's name is text, is not empty and holds neither spaces nor a plus sign."""
+    assert key_of("x\ud7ff\ue000", log_identity().public).id
     with pytest.raises(Refused):
         key_of(name, log_identity().public)
 

@@ -9,12 +9,34 @@ stops for good when one of them shows a checkpoint that it does not hold.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+from branchline.foundation.durable import make_folder, write_durably
 from branchline.foundation.errors import BranchlineError, Conflict, Corrupt, Unavailable
 from branchline.ledger.proof.checkpoint import Checkpoint, open_checkpoint
 from branchline.ledger.proof.evidence import Evidence
 from branchline.ledger.proof.note import VerifierKey
 from branchline.ledger.proof.policy import NONE, Policy
+
+
+class SignedFile:
+    """Remembers the last checkpoint that was signed, in a file that no backup brings back.
+
+    Args:
+        path: On another volume than database and files, or at least outside of their backups.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> bytes | None:
+        """Return the note stored last, or None if none ever was."""
+        return self._path.read_bytes() if self._path.exists() else None
+
+    def store(self, note: bytes) -> None:
+        """Replace the note, durably."""
+        make_folder(self._path.parent)
+        write_durably(self._path, note)
 
 
 class Guard:

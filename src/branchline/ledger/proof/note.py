@@ -131,12 +131,12 @@ def parse_key(text: str, types: Collection[int] = (ED25519,)) -> VerifierKey:
         Refused: Malformed, of another type, or with an id that is not the key's.
     """
     name, _, rest = text.partition("+")
-    _, second_plus, encoded = rest.partition("+")
+    _, _, encoded = rest.partition("+")
     try:
         typed = from_base64(encoded)
     except Corrupt as error:
         raise Refused("A verifier key is not of the form <name>+<id>+<base64>") from error
-    if not (second_plus and typed) or typed[0] not in types or len(typed) != _typed_size(typed[0]):
+    if not typed or typed[0] not in types or len(typed) != 1 + _KEY_SIZES[typed[0]]:
         wanted = " or ".join(f"0x{kind:02x}" for kind in types)
         raise Refused(f"The verifier key of {name[:80]!r} is not a key of type {wanted}")
     key = VerifierKey(_check_name(name), typed[1:], typed[0])
@@ -158,10 +158,12 @@ def parse_note(data: bytes) -> Note:
     Raises:
         Corrupt: Not a signed note, or not in its one spelling.
     """
+    if len(data) > MAX_NOTE:
+        raise Corrupt(f"A checkpoint is a signed note of at most {MAX_NOTE} bytes")
     try:
-        full_text = data.decode() if len(data) <= MAX_NOTE else ""
-    except UnicodeDecodeError:
-        full_text = ""
+        full_text = data.decode()
+    except UnicodeDecodeError as error:
+        raise Corrupt("A checkpoint is not a signed note: it is not UTF-8") from error
     # The text itself may hold empty lines: the last one separates.
     text, separator, lines = full_text.rpartition("\n\n")
     readable = all(character >= " " or character == "\n" for character in full_text)
@@ -180,17 +182,18 @@ def open_note(data: bytes, keys: Iterable[VerifierKey]) -> Note:
     """
     note = parse_note(data)
     known = {(key.name, key.id): key for key in keys}
-    verified = 0
+    verified = False
     for signature in note.signatures:
         key = known.get((signature.name, signature.key_id))
         if key is None:
             continue
         if not key.verifies(signature.signature, note.text):
             raise Corrupt(f"The signature by {key.name} on a checkpoint does not hold")
-        verified += 1
+        verified = True
     if not verified:
-        names = ", ".join(sorted(key.name for key in known.values()))
-        raise Corrupt(f"A checkpoint is not signed by {names}")
+        raise Corrupt(
+            f"A checkpoint is not signed by {', '.join(sorted(key.name for key in known.values()))}"
+        )
     return note
 
 
@@ -233,10 +236,6 @@ def parse_signatures(lines: str) -> tuple[Signature, ...]:
     if rest or not 0 < len(signed) <= MAX_SIGNATURES:
         raise Corrupt(f"Signature lines are 1 to {MAX_SIGNATURES} lines, each with its line end")
     return tuple(map(_parse_line, signed))
-
-
-def _typed_size(kind: int) -> int:
-    return 1 + _KEY_SIZES.get(kind, 0)
 
 
 def _parse_line(line: str) -> Signature:

@@ -1,0 +1,123 @@
+"""What every parser of the ledger promises of any bytes, and a script that lets atheris try.
+
+python fuzzing.py <seconds>         needs atheris on the path; run by the soak
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+if __name__ == "__main__":  # as a script: the folders are the package, as pytest sees them
+    tests = ModuleType("tests")
+    tests.__path__ = [str(Path(__file__).parents[1])]
+    sys.modules["tests"] = tests
+
+from tests.ledger.histories import fork
+from tests.ledger.vectors import LOG_VKEY, RECEIPT, SIGNED_BY_BOTH, WITNESS_VKEY, log_identity
+
+from branchline.foundation.errors import BranchlineError
+from branchline.ledger.proof.checkpoint import parse_checkpoint
+from branchline.ledger.proof.cose import check_cose_receipt, cose_receipt
+from branchline.ledger.proof.evidence import find_evidence_in, parse_evidence
+from branchline.ledger.proof.note import parse_key, parse_note
+from branchline.ledger.proof.policy import parse_policy
+from branchline.ledger.proof.receipt import parse_receipt, verify_receipt
+from branchline.ledger.tiles import decode_bundle, encode_bundle, parse_path
+from branchline.ledger.witness.decision import Accepted, Declined, consider
+from branchline.ledger.witness.wire import parse_request
+
+TRUE, FORGED = fork(shared=2, size=9)
+KEYS = [parse_key(LOG_VKEY)]
+COSE = cose_receipt(TRUE.receipt(2, 5), log_identity())
+POLICY = f"log {LOG_VKEY}\nwitness a {WITNESS_VKEY}\ngroup g any a\nquorum g\n".encode()
+EVIDENCE = find_evidence_in(FORGED.subtree, TRUE.note(5), FORGED.note(9))
+
+
+def note(data: bytes) -> None:
+    """A note has one spelling, and so has a checkpoint in it."""
+    found = parse_note(data)
+    assert found.full_text.encode() == data
+    assert parse_checkpoint(found.text).text == found.text
+
+
+def receipt(data: bytes) -> None:
+    """A receipt has one spelling; what verifies is the one that was published."""
+    text = data.decode(errors="surrogateescape")
+    found = parse_receipt(text)
+    assert found.text == text
+    assert verify_receipt(found, b"entry 2", LOG_VKEY).size == 5
+
+
+def policy(data: bytes) -> None:
+    """A policy has one canonical text, which is read as the same policy."""
+    found = parse_policy(data)
+    assert parse_policy(found.text.encode(errors="surrogateescape")) == found
+
+
+def request(data: bytes) -> None:
+    """A request has one spelling, and every one is decided on."""
+    found = parse_request(data)
+    assert found.body == data
+    assert isinstance(consider(found, KEYS, None), Accepted | Declined)
+
+
+def evidence(data: bytes) -> None:
+    """Evidence has one spelling."""
+    assert parse_evidence(data).text.encode() == data
+
+
+def cose(data: bytes) -> None:
+    """A COSE receipt that holds is of the root that was signed."""
+    assert check_cose_receipt(data, b"entry 2", LOG_VKEY) == TRUE.checkpoint(5).root
+
+
+def bundle(data: bytes) -> None:
+    """A whole bundle has one spelling."""
+    leaves, whole = decode_bundle(data)
+    assert not whole or encode_bundle(leaves) == data
+
+
+def path(data: bytes) -> None:
+    """A tile has one name."""
+    text = data.decode(errors="replace")
+    name = parse_path(text)
+    assert name is None or name.path == text
+
+
+TARGETS: dict[str, tuple[Callable[[bytes], None], bytes]] = {
+    "note": (note, SIGNED_BY_BOTH.encode()),
+    "receipt": (receipt, RECEIPT.encode()),
+    "policy": (policy, POLICY),
+    "request": (request, TRUE.request(3, 9).body),
+    "evidence": (evidence, EVIDENCE.text.encode() if EVIDENCE else b""),
+    "cose": (cose, COSE),
+    "bundle": (bundle, encode_bundle(TRUE.leaves)),
+    "path": (path, b"tile/0/x001/x234/067.p/8"),
+}
+
+
+def promised(target: Callable[[bytes], None], data: bytes) -> None:
+    """Hold a target to its promise: it refuses in our own words, or what it says holds."""
+    try:
+        target(data)
+    except BranchlineError:
+        pass
+
+
+def _fuzz(name: str, seconds: int, corpus: Path) -> None:
+    atheris = import_module("atheris")  # not one of our packages: the soak brings it
+    target, sample = TARGETS[name]
+    corpus.mkdir(parents=True)
+    (corpus / "sample").write_bytes(sample)
+    arguments = [sys.argv[0], str(corpus), f"-max_total_time={seconds}", "-max_len=4096"]
+    atheris.instrument_all()
+    atheris.Setup(arguments, lambda data: promised(target, data))
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    _fuzz(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
