@@ -27,6 +27,8 @@ from branchline.environment.image.repair import examine, repair
 from branchline.environment.image.store import Store
 from branchline.environment.image.trees import Trees, check_trees, materialise
 from branchline.environment.lock.model import DebianPackage, Lock, Wheel, parse_lock
+from branchline.environment.lock.sbom import SBOM_NAME, list_of_parts
+from branchline.environment.lock.texts import texts_of
 from branchline.foundation.errors import BranchlineError, Corrupt, NotFound, Refused
 
 Clone = Callable[..., Store]
@@ -101,6 +103,8 @@ def test_the_image_documents_itself(built_environment: Built) -> None:
     held = parse_lock((meta / "branchline.lock").read_bytes())
     assert (held.digest, held.image) == (lock.digest, None)
     assert (meta / "pylock.toml").read_bytes() == built_environment.locked.pylock
+    # Read from the packages themselves, the list of parts is the same.
+    assert (meta / SBOM_NAME).read_bytes() == list_of_parts(lock, texts_of(lock, store))
     readme = (meta / "README").read_text()
     assert lock.digest in readme
     for layer in image.layers[:-1]:
@@ -112,6 +116,9 @@ def test_the_image_documents_itself(built_environment: Built) -> None:
     kept = images.lock_of(store, image.digest)
     assert kept is not None
     assert (kept.digest, kept.image) == (lock.digest, image.digest)
+    beside = images.folder_of(store, image.digest)
+    for name in ("README", "recipe", "pylock.toml", SBOM_NAME):
+        assert (beside / name).read_bytes() == (meta / name).read_bytes()
 
 
 def test_the_image_is_in_normal_form(built_environment: Built) -> None:

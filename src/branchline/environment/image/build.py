@@ -16,6 +16,7 @@ from branchline.environment.image.differences import refuse_other
 from branchline.environment.image.entries import stacked
 from branchline.environment.image.image import Image, documents, labels_of
 from branchline.environment.image.meta import build_meta
+from branchline.environment.image.parts import parts_of
 from branchline.environment.image.python import build_wheels, overwritten
 from branchline.environment.image.recipe import RECIPE
 from branchline.environment.image.store import Store
@@ -75,7 +76,8 @@ def _build(lock: Lock, store: Store, progress: Progress, jobs: int) -> Image:
         wheels = build_wheels(lock, store, tree, progress=progress, jobs=jobs)
     with _timed("meta", seconds):
         below = [*debian, *wheels]
-        layers = [*below, build_meta(lock, below, overwritten(wheels), store, b"")]
+        parts = parts_of(lock, below, store)
+        layers = [*below, build_meta(lock, below, overwritten(wheels), store, parts)]
     with _timed("image", seconds):
         progress("entering the image")
         written = documents(

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from branchline.environment.image.image import Documents, Image, read_image
-from branchline.environment.image.meta import pylock
+from branchline.environment.image.recipe import META
 from branchline.environment.image.store import Store
 from branchline.environment.lock.model import LOCK_NAME, PYLOCK_NAME, Lock, parse_lock
+from branchline.environment.lock.sbom import SBOM_NAME
 from branchline.foundation.canonical import canonical_json, parse_json
 from branchline.foundation.digest import Digest, parse_digest
 from branchline.foundation.durable import write_durably
@@ -20,9 +21,12 @@ from branchline.foundation.keys import Identity, PublicKeys
 MANIFEST_NAME, CONFIG_NAME, SIGNATURE_NAME = "manifest.json", "config.json", "signature.jws"
 SIGNATURE_TYPE = "branchline-image+jws"
 
+_BESIDE = ("README", "recipe", PYLOCK_NAME, SBOM_NAME)
+"""What an image says of itself, and what therefore lies beside it, too."""
+
 
 def add(store: Store, written: Documents, *, lock: Lock | None) -> Image:
-    """Enter an image whose layers are in the store, durably.
+    """Enter an image whose layers are in the store, durably, with its lock and list of parts.
 
     Args:
         store: Where.
@@ -36,10 +40,12 @@ def add(store: Store, written: Documents, *, lock: Lock | None) -> Image:
         made.mkdir()
         (made / MANIFEST_NAME).write_bytes(written.manifest)
         (made / CONFIG_NAME).write_bytes(written.config)
+        for entry in store.layer(image.layers[-1].digest).entries:
+            folder, _, name = entry.path.rpartition("/")
+            if folder == META and name in _BESIDE and entry.kind == "file":
+                (made / name).write_bytes(b"".join(store.objects.pieces(entry)))
         if lock is not None:
             (made / LOCK_NAME).write_text(lock.with_image(image.digest).text, encoding="utf-8")
-            if lock.python is not None:
-                (made / PYLOCK_NAME).write_bytes(pylock(store, lock.python.pylock_sha256))
         store.publish(made, target)
     return image
 

@@ -11,8 +11,7 @@ from branchline.environment.image.normal import hashed
 from branchline.environment.image.store import Store
 from branchline.environment.image.tar import digest_and_size
 from branchline.environment.lock.model import LOCK_NAME, PYLOCK_NAME, Lock, Sha256
-
-SBOM_NAME = "sbom.cdx.json"
+from branchline.environment.lock.sbom import SBOM_NAME
 
 
 def build_meta(
@@ -25,18 +24,17 @@ def build_meta(
         layers: The layers below.
         overwritten: Paths that more than one wheel brings with different contents.
         store: Holds the lock's texts, and takes the contents.
-        sbom: The list of parts (CycloneDX); empty where there is none.
+        sbom: The list of parts (CycloneDX).
     """
     unnamed = Lock(lock.recipe, lock.epoch, lock.spec, lock.debian, lock.python)
     texts = {
         LOCK_NAME: unnamed.text.encode(),
         "README": _readme(lock, layers, overwritten).encode(),
         "recipe": _recipe().encode(),
+        SBOM_NAME: sbom,
     }
     if lock.python is not None:
         texts[PYLOCK_NAME] = pylock(store, lock.python.pylock_sha256)
-    if sbom:
-        texts[SBOM_NAME] = sbom
     entries = []
     with store.temporary("meta") as scratch:
         for name, text in texts.items():
