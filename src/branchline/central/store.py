@@ -18,7 +18,14 @@ from branchline.foundation.clock import parse_time, rfc3339
 from branchline.foundation.database import open_database, reading, writing
 from branchline.foundation.decoding import decode_json
 from branchline.foundation.digest import Digest
-from branchline.foundation.errors import Conflict, NotAllowed, NotFound
+from branchline.foundation.errors import (
+    BranchlineError,
+    Conflict,
+    Corrupt,
+    NotAllowed,
+    NotFound,
+    Unavailable,
+)
 from branchline.foundation.http.api import Caller
 from branchline.foundation.keys import PublicKeys
 from branchline.journey.acts import Act
@@ -183,8 +190,18 @@ class Store:
     def append(
         self, connection: Connection, ledger: Log, entry: Entry, act: Act, party: str
     ) -> int:
-        """Append an act to the ledger and the history; inside the caller's transaction."""
-        position = ledger.append(connection, entry.leaf)
+        """Append an act to the ledger and the history; inside the caller's transaction.
+
+        Raises:
+            Conflict: A tag of it stands in the ledger already; ``detail`` says which and where.
+            Unavailable: The ledger must not go on.
+        """
+        try:
+            position = ledger.append(connection, entry.leaf)
+        except (Conflict, Corrupt) as error:
+            if "tag" in error.detail:
+                raise self._taken(connection, error, party) from error
+            raise Unavailable(error.refused, advice=error.advice) from error
         connection.execute(
             insert(tables.acts).values(
                 position=position,
@@ -197,6 +214,13 @@ class Store:
             )
         )
         return position
+
+    def _taken(self, connection: Connection, error: BranchlineError, party: str) -> Conflict:
+        """Say whose a tag is that stands in the ledger already."""
+        at = tables.acts.c.position == error.detail.get("position")
+        row = connection.execute(select(tables.acts.c.party).where(at)).first()
+        whose = "" if row is None or row.party == party else f", put there by {row.party}"
+        return Conflict(f"{error.refused}{whose}", advice=error.advice, detail=error.detail)
 
     def known(self, connection: Connection, act_id: str) -> StoredAct | None:
         """Return the act of an id if it was recorded before."""

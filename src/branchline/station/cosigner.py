@@ -25,6 +25,7 @@ from branchline.foundation.keys import Identity
 from branchline.foundation.tasks import leave_off
 from branchline.journey.enrolment import witness_vkey
 from branchline.journey.messages import SeenCheckpoint, WitnessAnswer, WitnessCall
+from branchline.ledger.entry import leaf_tags
 from branchline.ledger.files import FolderFiles
 from branchline.ledger.proof.checkpoint import parse_checkpoint
 from branchline.ledger.proof.evidence import Evidence, parse_evidence
@@ -96,7 +97,8 @@ class Cosigner:
         self._origin, self._client = key.name, client
         self._store, self._seen = WitnessStore(engine), SeenEvidence(engine)
         self._evidence = folder / "evidence"
-        self.mirror = Mirror(FolderFiles(folder / "ledger"), key)
+        self._files = FolderFiles(folder / "ledger")
+        self.mirror = Mirror(self._files, key)
         self.witness = Witness(
             self._store,
             witness_vkey(key.name, name, witness).partition("+")[0],
@@ -129,6 +131,15 @@ class Cosigner:
             log.critical("%s: see 'branchline ledger evidence'", _ALARM)
         self.alarm = _ALARM if found else ""
 
+    def stands(self, tag: str, position: int) -> bool:
+        """Tell whether the mirror has an entry with a tag at a position."""
+        size = self.mirror.checkpoint.size
+        if not 0 <= position < size:
+            return False
+        name = bundle_name(position // TILE_WIDTH, size)
+        leaves, _ = decode_bundle(self._files.read(name.path))
+        return tag in leaf_tags(leaves[position % TILE_WIDTH])
+
     async def announce(self) -> None:
         """Show central what this station cosigned last.
 
@@ -155,14 +166,15 @@ class Cosigner:
             if call is None:
                 continue
             try:
-                await self._answer(call)
+                await self.answer(call)
             except (BranchlineError, OSError, SQLAlchemyError) as error:
                 # Central asks again in the next round.
                 log.warning("the ledger was not cosigned now: %s", error)
             except Exception:
                 log.exception("the ledger was not cosigned")
 
-    async def _answer(self, call: WitnessCall) -> None:
+    async def answer(self, call: WitnessCall) -> None:
+        """Mirror, decide, cosign or not, and post the answer."""
         decision = await asyncio.to_thread(self.witness.consider, call.request)
         if isinstance(decision, Accepted):
             await self._mirror(call, decision)

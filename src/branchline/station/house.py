@@ -60,7 +60,6 @@ class StationHouse:
         self.home, self.settings, self.store, self.client = home, settings, store, client
         self.clock = clock
         self.identity = home.identity
-        self.outbox = Outbox(client, store, home.folder / "outbox")
         self.cosigner = Cosigner(
             home.folder,
             settings.name,
@@ -70,6 +69,7 @@ class StationHouse:
             client,
             clock,
         )
+        self.outbox = Outbox(client, store, home.folder / "outbox", self.cosigner.stands)
         self.datasets = DatasetStore(store.engine)
         self.engine = Bubblewrap(accept_weaker=frozenset(settings.accept_weaker))
         self.environments = environments_of(home, settings, client)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from branchline.foundation.digest import Bytes, Digest, digest_of_file
@@ -42,10 +42,17 @@ class Outbox:
         store: Where acts wait.
         folder: Where large parcels wait. They are not forced to disk: after a power cut a parcel
             that is missing or torn is forgotten with its act, and its round is run again.
+        stands: Tells whether a tag stands at a position of the ledger, as the mirror has it.
     """
 
-    def __init__(self, client: ApiClient, store: StationStore, folder: Path) -> None:
-        self._client, self._store = client, store
+    def __init__(
+        self,
+        client: ApiClient,
+        store: StationStore,
+        folder: Path,
+        stands: Callable[[str, int], bool] = lambda tag, position: False,
+    ) -> None:
+        self._client, self._store, self._stands = client, store, stands
         self._folder = make_folder(folder)
         self._catching_up: asyncio.Task[None] | None = None
 
@@ -130,13 +137,26 @@ class Outbox:
             except Unavailable:
                 raise
             except BranchlineError as error:
-                if (tag := error.detail.get("tag")) is not None and tag in queued.entry.tags:
-                    # This station was restored from a backup and counts anew what it counted.
-                    log.warning("%s; the act takes the next one", error.refused)
-                    act = acts.read_act(queued.entry, self._client.identity.public)
-                    queued = self._store.retag(queued, str(tag), act, self._sign)
+                if (tag := error.detail.get("tag")) in queued.entry.tags:
+                    queued = self._pass_over(queued, str(tag), error)
                     continue
                 return self._refused(queued, error.refused)
+
+    def _pass_over(self, queued: Queued, tag: str, error: BranchlineError) -> Queued:
+        """Sign an act anew under the next number, if its own really stands in the ledger.
+
+        This station was restored from a backup and counts anew what it counted; or somebody put
+        the tag there. Central's word for it is not enough: a number passed over for nothing would
+        be a gap.
+        """
+        position = error.detail.get("position")
+        if not isinstance(position, int) or not self._stands(tag, position):
+            raise Unavailable(
+                f"{error.refused}, says central, but this station's mirror does not show it yet"
+            )
+        log.warning("%s, at %s; the act takes the next one", error.refused, position)
+        act = acts.read_act(queued.entry, self._client.identity.public)
+        return self._store.retag(queued, tag, act, self._sign)
 
     def _refused(self, queued: Queued, reason: str) -> None:
         # Central says no for good: the journey was cancelled meanwhile, say. The act stays in the
