@@ -156,8 +156,16 @@ def trees(number: int, seed: int = 1) -> Iterator[dict[str, str]]:
         yield {prefix + name: text for name, text in writer.spec_files().items()}
 
 
-def write_dataset(path: Path, rows: int, seed: int = 1) -> None:
-    """Write a dataset with the published one's tables, and two launches for each environment."""
+def write_dataset(path: Path, rows: int, seed: int = 1, commits: int = 1) -> None:
+    """Write a dataset with the published one's tables, and two launches for each environment.
+
+    Args:
+        path: The SQLite file.
+        rows: How many environments.
+        seed: Equal seeds, equal files.
+        commits: How many environments in a row are commits of one repository, whose spec files
+            stay as they are while its other files change.
+    """
     writer = Writer(seed)
     blobs = ", ".join(f"{name} BLOB" for name in COLUMNS)
     with sqlite3.connect(path) as connection:
@@ -169,8 +177,12 @@ def write_dataset(path: Path, rows: int, seed: int = 1) -> None:
             "conda_packages TEXT, pip_packages TEXT, apt_packages TEXT);"
         )
         for number in range(rows):
-            ref, files, folder = f"{number:040x}", writer.spec_files(), writer.folder()
-            data = [files[name].encode() if name in files else None for name, _ in COLUMNS.values()]
+            if number % commits == 0:
+                files, folder = writer.spec_files(), writer.folder()
+                data = [
+                    files[name].encode() if name in files else None for name, _ in COLUMNS.values()
+                ]
+            ref = f"{number:040x}"
             marks = ", ".join("?" * (2 + len(data)))
             row = (ref, writer.listing(files, folder), *data)
             connection.execute(f"INSERT INTO spec_files VALUES ({marks})", row)

@@ -14,8 +14,9 @@ from tests.environment.spec.trees import write_tree
 from tests.environment.survey.dataset import SCHEMA, Entry, write_dataset
 
 from branchline.cli.root import root
-from branchline.environment.spec.tree import MAX_FILE
+from branchline.environment.spec.tree import MAX_FILE, Tree
 from branchline.environment.survey import Layer, Report, parse_layer, survey
+from branchline.environment.survey.examine import MAX_REMEMBERED, Examiner
 from branchline.environment.survey.report import Agreement, Faulty, Used
 from branchline.environment.survey.tally import Environments, Tally
 from branchline.foundation.digest import digest_of_file
@@ -358,6 +359,24 @@ def test_the_command_prints_one_object_or_tables(tmp_path: Path) -> None:
     refused = run(str(path), "--layer", "absent")
     assert refused.exit_code == 2
     assert refused.stderr.count("\n") == 1
+
+
+def test_what_was_seen_is_not_examined_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal trees give the very same answer; other files, folders or faults another one."""
+    examiner = Examiner()
+    tree = Tree({"requirements.txt": b"six"})
+    first = examiner.examine(tree, {})
+    assert examiner.examine(Tree(dict(tree.files)), {}) is first
+    assert examiner.examine(tree, {"apt.txt": "too large"}).faults != first.faults
+    moved = Tree({"binder/requirements.txt": b"six"}, frozenset({"binder"}))
+    assert examiner.examine(moved, {}) is not first
+    large = Tree({"requirements.txt": b"six" + b" " * MAX_REMEMBERED})
+    assert examiner.examine(large, {}) is not examiner.examine(large, {})
+    monkeypatch.setattr("branchline.environment.survey.examine.MAX_SEEN", 3)
+    for number in range(10):
+        examiner.examine(Tree({"apt.txt": b"a%d" % number}), {})
+    assert len(examiner._seen) <= 3
+    assert examiner.examine(tree, {}) == first
 
 
 @given(st.binary(max_size=60), st.sampled_from(["ls", "pip", "conda", "pipfile", "julia", "r"]))

@@ -7,6 +7,8 @@ gives up on everything else. A test compares the two.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from typing import NamedTuple
 
 MAX_QUICK_LINES = 2000
 """Longer files are left to the YAML parser, which counts."""
@@ -28,6 +30,25 @@ Quick = dict[str, str | list[str | dict[str, list[str]]]]
 """What a file holds: texts for name and prefix, lists for channels and dependencies."""
 
 
+class _Line(NamedTuple):
+    """What a line is: ``item``, ``pip``, ``list``, ``text``, ``blank``, or ``other``.
+
+    Args:
+        kind: One of these.
+        indent: How far an item's dash is indented.
+        text: The item's text, or the key.
+        value: The key's value; of ``pip``: the least indent of what is below it.
+    """
+
+    kind: str
+    indent: int = 0
+    text: str = ""
+    value: str | int = ""
+
+
+_BLANK_LINE, _OTHER = _Line("blank"), _Line("other")
+
+
 def read_quickly(lines: list[str]) -> Quick | None:
     """Return what the lines hold if they are of the simple kind; None: ask the YAML parser."""
     if len(lines) > MAX_QUICK_LINES:
@@ -37,39 +58,31 @@ def read_quickly(lines: list[str]) -> Quick | None:
     indent = -1
     number = 0
     while number < len(lines):
-        line = lines[number]
+        line = _read(lines[number])
         number += 1
-        if item := _ITEM.fullmatch(line):
-            value = _value(item)
-            if items is None or value is None or indent not in (-1, item.end("indent")):
-                return None
-            indent = item.end("indent")
-            items.append(value)
-        elif _BLANK.fullmatch(line):
+        if line.kind == "blank":
             continue
-        elif key := _KEY.fullmatch(line):
-            if (items is not None and not items) or key["key"] in found:
+        if line.kind in ("item", "pip"):
+            if items is None or indent not in (-1, line.indent):
                 return None
-            items, indent = [], -1
-            found[key["key"]] = items
-        elif pip := _PIP.fullmatch(line):
-            if items is None or indent not in (-1, pip.end("indent")):
-                return None
-            indent = pip.end("indent")
-            inner, number = _inner(lines, number, pip.end("gap"))
+            indent = line.indent
+            if line.kind == "item":
+                items.append(line.text)
+                continue
+            inner, number = _inner(lines, number, int(line.value))
             if not inner:
                 return None
             items.append({"pip": inner})
-        elif name := _NAME.fullmatch(line):
-            value = _value(name)
-            if (items is not None and not items) or name["key"] in found or value is None:
-                return None
-            found[name["key"]] = value
-            items = None
-        else:
+        # A key with nothing below it is null, which is not of the simple kind.
+        elif line.kind == "other" or items == [] or line.text in found:
             return None
-    # A key with nothing below it is null, which is not of the simple kind.
-    return None if items is not None and not items else found
+        elif line.kind == "list":
+            items, indent = [], -1
+            found[line.text] = items
+        else:
+            items = None
+            found[line.text] = str(line.value)
+    return None if items == [] else found
 
 
 def _inner(lines: list[str], number: int, least: int) -> tuple[list[str], int]:
@@ -77,23 +90,37 @@ def _inner(lines: list[str], number: int, least: int) -> tuple[list[str], int]:
     inner: list[str] = []
     indent = -1
     while number < len(lines):
-        line = lines[number]
-        if item := _ITEM.fullmatch(line):
-            depth = item.end("indent")
-            if depth < least:
-                break
-            value = _value(item)
-            if indent not in (-1, depth) or value is None:
+        line = _read(lines[number])
+        if line.kind == "item" and line.indent >= least:
+            if indent not in (-1, line.indent):
                 return [], number
-            indent = depth
-            inner.append(value)
-        elif not _BLANK.fullmatch(line):
+            indent = line.indent
+            inner.append(line.text)
+        elif line.kind != "blank":
             break
         number += 1
     return inner, number
 
 
+@lru_cache(maxsize=1 << 14)
+def _read(line: str) -> _Line:
+    if item := _ITEM.fullmatch(line):
+        text = _value(item)
+        return _OTHER if text is None else _Line("item", item.end("indent"), text)
+    if _BLANK.fullmatch(line):
+        return _BLANK_LINE
+    if key := _KEY.fullmatch(line):
+        return _Line("list", 0, key["key"])
+    if pip := _PIP.fullmatch(line):
+        return _Line("pip", pip.end("indent"), "", pip.end("gap"))
+    if name := _NAME.fullmatch(line):
+        value = _value(name)
+        return _OTHER if value is None else _Line("text", 0, name["key"], value)
+    return _OTHER
+
+
 def _value(found: re.Match[str]) -> str | None:
+    """Return a scalar's text; None where YAML would not take it for a text."""
     plain = found["plain"]
     if plain is not None:
         return None if plain.lower() in _RESERVED else plain

@@ -59,15 +59,20 @@ def elsewhere(specs: Iterable[MatchSpec]) -> tuple[list[str], list[str], list[st
     """Return requirements of PyPI and packages of Debian for match specs, and who has neither."""
     python, debian, nowhere = [], [], []
     for spec in specs:
-        if spec.name in ON_DEBIAN:
-            debian.append(ON_DEBIAN[spec.name])
-        elif spec.name.startswith("r-") and PACKAGE.fullmatch(spec.name):
-            debian.append(f"r-cran-{spec.name.removeprefix('r-')}")
-        elif requirement := on_pypi(spec):
+        if requirement := on_pypi(spec):
             python.append(requirement)
+        elif package := on_debian(spec.name):
+            debian.append(package)
         else:
             nowhere.append(spec.name)
     return python, debian, nowhere
+
+
+def on_debian(name: str) -> str:
+    """Return Debian's package for conda's; empty where there is none."""
+    if name.startswith("r-") and PACKAGE.fullmatch(name) and name != "r-base":
+        return f"r-cran-{name.removeprefix('r-')}"
+    return ON_DEBIAN.get(name, "")
 
 
 @lru_cache(maxsize=1 << 14)

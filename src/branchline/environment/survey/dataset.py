@@ -54,14 +54,12 @@ class Row(msgspec.Struct, frozen=True):
     """One environment of the dataset.
 
     Args:
-        ref: The commit it is of.
         tree: Its spec files.
         faults: Why a file's content is not in the tree, though the file is there, by its name.
         years: Launches by year, as ``2019``; empty without events.
         clean: The dataset's own list of requirements for pip, as JSON; None where it has none.
     """
 
-    ref: str
     tree: Tree
     faults: Mapping[str, str]
     years: dict[str, int]
@@ -112,7 +110,7 @@ class Dataset:
         limit = {"pipfile": MAX_LOCK_FILE}
         files = ", ".join(_bounded(name, limit.get(name, MAX_FILE)) for name in _COLUMNS)
         query = (
-            f"SELECT s.ref, {_bounded('ls', MAX_LISTING)}, {years}, {clean}, {files} "
+            f"SELECT {_bounded('ls', MAX_LISTING)}, {years}, {clean}, {files} "
             f"FROM spec_files s {join}"
         )
         cursor = self._run(query)
@@ -183,7 +181,7 @@ def _bounded(name: str, limit: int) -> str:
 
 
 def _row(row: tuple[Any, ...]) -> Row:
-    ref, listing, years, clean, *blobs = row
+    listing, years, clean, *blobs = row
     root = _listing(listing)
     folders = [name for name in FOLDERS if _is_folder(root.get(name))]
     files: dict[str, bytes] = {}
@@ -214,7 +212,6 @@ def _row(row: tuple[Any, ...]) -> Row:
     files.update({prefix + name: b"" for name in absent if name != "runtime.txt"})
     faults = {name: "too large" if name in oversized else "not in the dataset" for name in absent}
     return Row(
-        _text(ref),
         Tree(files, frozenset((*folders, *(prefix + name for name in stray)))),
         faults,
         _years(years),

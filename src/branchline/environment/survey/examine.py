@@ -23,6 +23,12 @@ from branchline.environment.spec.runtime import parse_runtime
 REFUSED = "refused"
 """The winner's name where the tree as a whole is refused."""
 
+MAX_SEEN = 5000
+"""How many environments are remembered; then it begins anew."""
+
+MAX_REMEMBERED = 8192
+"""The most bytes of spec files of an environment that is remembered."""
+
 _Reader = Callable[[str, bytes, dict[str, bytes]], object]
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -90,6 +96,25 @@ def examine(tree: Tree, known: Mapping[str, str] = MappingProxyType({})) -> Exam
         lockable,
         names,
     )
+
+
+class Examiner:
+    """Examines trees, and knows those it has seen: commits of one repository are much alike."""
+
+    def __init__(self) -> None:
+        self._seen: dict[object, Examined] = {}
+
+    def examine(self, tree: Tree, known: Mapping[str, str]) -> Examined:
+        """As the function of this name."""
+        if sum(map(len, tree.files.values())) > MAX_REMEMBERED:
+            return examine(tree, known)
+        key = (frozenset(tree.files.items()), tree.folders, frozenset(known.items()))
+        found = self._seen.get(key)
+        if found is None:
+            if len(self._seen) >= MAX_SEEN:
+                self._seen.clear()
+            found = self._seen[key] = examine(tree, known)
+        return found
 
 
 def fault_of(error: SpecRefused) -> Fault:

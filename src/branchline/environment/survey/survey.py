@@ -15,6 +15,7 @@ from branchline.environment.survey.dataset import is_database, open_dataset
 from branchline.environment.survey.examine import (
     REFUSED,
     Examined,
+    Examiner,
     Fault,
     examine,
     fault_of,
@@ -105,8 +106,9 @@ def _take_dataset(path: Path, counts: _Counts, progress: Progress) -> None:
         total = dataset.count()
         progress(0, total)
         counts.launches.update(dataset.launches())
+        examiner = Examiner()
         for done, row in enumerate(dataset.rows(), 1):
-            found = examine(row.tree, row.faults)
+            found = examiner.examine(row.tree, row.faults)
             counts.take(found, row.years)
             if row.clean is not None:
                 counts.compare(found, row.clean)
