@@ -16,6 +16,7 @@ from tests.docs.pages import DOCS, PAGES, ROOT, Block, blocks
 
 from branchline.cli.root import root
 from branchline.datasets.schema_toml import parse_toml
+from branchline.environment.lock.model import parse_lock
 from branchline.station.settings import StationSettings
 from branchline.train.manifest import parse_manifest
 
@@ -67,6 +68,8 @@ def test_toml_is_what_its_reader_accepts(block: Block) -> None:
         msgspec.toml.decode(block.text.encode(), type=StationSettings)
     elif kind == "schema":
         parse_toml(block.text, str(block))
+    elif kind == "branchline.lock":
+        parse_lock(block.text.encode())
     else:
         part = block.note.removeprefix("part of station.toml: ")
         types = {field.name: field.type for field in msgspec.structs.fields(StationSettings)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -58,6 +59,13 @@ def test_the_text_is_toml_with_the_documented_keys() -> None:
 def test_the_name_of_a_known_lock_stays() -> None:
     """Locks of version 1 are read, and named, the same for ever."""
     assert SMALL.digest == GOLDEN
+
+
+def test_the_page_shows_a_lock() -> None:
+    """The example on the page on locks is a lock, and this one."""
+    page = Path(__file__).parents[3] / "docs/reference/branchline-lock.md"
+    text = page.read_text("utf-8").partition("```toml\n")[2].partition("```")[0]
+    assert parse_lock(text.encode()).text == SMALL.with_image(IMAGE).text
 
 
 @given(st.data())
