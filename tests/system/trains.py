@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Train:
-    """A train before it is packed."""
+    """A train before it is packed; `files` are those beside its manifest and code."""
 
     name: str
     manifest: str
     code: str
     route: str = "parallel"
     rounds: int = 10
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def _manifest(name: str, route: str, outputs: str, *, columns: str = "") -> str:

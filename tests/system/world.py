@@ -366,6 +366,7 @@ class World:
             {
                 "train.toml": File(train.manifest.encode(), False),
                 "analysis.py": File(train.code.encode(), False),
+                **{name: File(data) for name, data in train.files.items()},
             }
         )
         author = sign_bundle(bundle, self.pi.identity)

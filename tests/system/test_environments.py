@@ -1,0 +1,158 @@
+"""Journeys in an image: fetched from central or a registry, imported, damaged, or not to be had."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import re
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from click.testing import CliRunner
+from tests.environment.built import Built, clone
+from tests.environment.image.test_transfer import served  # noqa: F401 - a fixture
+from tests.system import world as w
+from tests.system.trains import CHAIN, MEAN, Train
+
+from branchline.central.images import Images
+from branchline.cli.root import root
+from branchline.environment.image import registry
+from branchline.environment.image.images import open_image
+from branchline.environment.image.store import Store
+from branchline.environment.image.transfer import export_image
+from branchline.environment.image.trees import materialise
+from branchline.environment.service import ImageService
+from branchline.foundation.errors import NotAllowed
+from branchline.journey import acts, messages
+from branchline.journey.environments import DAMAGED
+from branchline.journey.machine import Phase, StopPhase
+from branchline.station.environments import repair
+from branchline.station.settings import EnvironmentSettings
+
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+
+QUICK = {"on_decline": "skip", "quorum": 1}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(
+    tmp_path_factory: pytest.TempPathFactory, built_environment: Built
+) -> AsyncIterator[w.World]:
+    """Two stations and a study that demands environments which can be built again.
+
+    Central and south have all layers of the image, though not the image; north has nothing.
+    """
+    laid_out = w.here(tmp_path_factory.mktemp("world"))
+    clone(built_environment.store, laid_out.home / "environments")
+    async with w.inhabited(laid_out, "north", "south", allow_not_reproducible=False) as inhabited:
+        clone(built_environment.store, inhabited.homes["south"].images)
+        yield inhabited
+
+
+def locked(train: Train, built: Built) -> Train:
+    """Return a train with the lock of the environment that was built."""
+    manifest = re.sub(r"python = .*", 'lock = "branchline.lock"', train.manifest)
+    files = {"branchline.lock": built.lock.text.encode(), "pylock.toml": built.locked.pylock}
+    return dataclasses.replace(train, manifest=manifest, files=files)
+
+
+def forget(world: w.World, station: str, built: Built) -> None:
+    """Take the image from a station; its layers stay."""
+    name = built.image.digest.removeprefix("sha256:")
+    shutil.rmtree(world.homes[station].images / "images" / name, ignore_errors=True)
+
+
+def stops(status: messages.JourneyStatus) -> dict[str, tuple[StopPhase, str]]:
+    """Return where each stop stands, and why."""
+    return {stop.station: (stop.phase, stop.reason) for stop in status.stops}
+
+
+async def test_a_train_without_a_lock_is_not_permitted(world: w.World) -> None:
+    """The study demands an environment that can be built again, and central sees that there is none."""
+    with pytest.raises(NotAllowed, match="reproducible environments only"):
+        await world.depart(MEAN)
+
+
+async def test_a_journey_runs_in_the_image_that_central_has(
+    world: w.World, built_environment: Built
+) -> None:
+    """North fetches all of it, south what it lacks, the aggregator is in it, and all of them say so."""
+    image = built_environment.image.digest
+    service = ImageService(world.pi.client)
+    await service.push(image, built_environment.store, lambda said: None)
+    journey = await world.depart(locked(MEAN, built_environment))
+    result = await world.arrived(journey)
+    assert result["mean"] == pytest.approx(w.mean_age(1, 2), rel=1e-12)
+    done = [act for _, act in world.history(journey=journey)]
+    accepted = [act for act in done if isinstance(act, acts.StopAccepted)]
+    assert {(a.station, a.environment, a.reproducible) for a in accepted} == {
+        ("north", image, True),
+        ("south", image, True),
+    }
+    assert [a.environment for a in done if isinstance(a, acts.JourneyPrepared)] == [image]
+    for station in ("north", "south"):
+        assert open_image(Store(world.homes[station].images), image).layers
+
+
+async def test_a_flipped_byte_is_refused_and_repaired(
+    world: w.World, built_environment: Built
+) -> None:
+    """Nothing runs in a damaged image; repaired from central, the train comes again and runs."""
+    image, home = built_environment.image, world.homes["south"]
+    tree = materialise(image, Store(home.images))
+    file = tree.local / "lib/python3.11/dist-packages/numpy/__init__.py"
+    changed = file.read_bytes().replace(b"NumPy", b"NumPi", 1)
+    # Put in its place: the content itself is a file that the tests' own store shares.
+    file.parent.chmod(0o755)
+    file.unlink()
+    file.write_bytes(changed)
+    journey = await world.depart(locked(CHAIN, built_environment), quorum=2)
+    status = await world.until(journey, lambda status: status.phase == Phase.WAITING)
+    assert stops(status)["south"] == (StopPhase.FAILED, DAMAGED)
+    told: list[str] = []
+    assert await repair(home, image.digest, told.append) >= 1
+    assert await repair(home, image.digest, told.append) == 0
+    await world.tell(acts.StopRetried, journey, station="south")
+    assert (await world.arrived(journey))["sums"][0] == 120
+
+
+async def test_an_image_that_is_nowhere_is_declined_until_it_is_imported(
+    world: w.World, built_environment: Built, tmp_path: Path
+) -> None:
+    """The sentence names the image and the ways; a file on a stick is one of them."""
+    image, home = built_environment.image.digest, world.homes["south"]
+    train = locked(CHAIN, built_environment)
+    Images(world.home, world.clock).remove(image)
+    forget(world, "south", built_environment)
+    status = await world.ended(await world.depart(train, **QUICK))
+    phase, reason = stops(status)["south"]
+    assert (status.phase, phase) == (Phase.ARRIVED, StopPhase.DECLINED)
+    for word in (image, "environment push", "registry", "environment import"):
+        assert word in reason
+    file = tmp_path / "stick.image"
+    await asyncio.to_thread(export_image, built_environment.store, built_environment.image, file)
+    words = ["station", "environment", "import", str(file), "--image", image]
+    done = await asyncio.to_thread(
+        CliRunner().invoke, root, [*words, "--home", str(home.folder), "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    assert (await world.arrived(await world.depart(train, quorum=2)))["sums"][0] == 120
+
+
+async def test_a_registry_is_asked_when_central_has_nothing(
+    world: w.World,
+    built_environment: Built,
+    served: str,  # noqa: F811 - the fixture
+) -> None:
+    """Named in station.toml; believed for the digest only."""
+    repository = f"{served}/hospital/environments"
+    to = registry.parse_reference(repository)
+    await asyncio.to_thread(registry.push, built_environment.store, built_environment.image, to)
+    forget(world, "south", built_environment)
+    world.settle("south", environments=EnvironmentSettings(registry=repository))
+    await world.restart("south")
+    journey = await world.depart(locked(CHAIN, built_environment), quorum=2)
+    assert (await world.arrived(journey))["sums"][0] == 120
