@@ -77,7 +77,7 @@ def test_what_is_cosigned_is_exported_with_its_cosignatures_and_policy(
     export_ledger(
         disk.read, folder, LOG_KEY, policy=policy, progress=lambda *each: told.append(each)
     )
-    assert told == [(250, 250)]
+    assert told == [(0, 250), (250, 250)]
     assert policy.open((folder / "checkpoint").read_bytes()).checkpoint.size == 250
     assert parse_policy((folder / "policy").read_bytes()) == policy
     files = FolderFiles(folder)

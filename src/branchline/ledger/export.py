@@ -17,7 +17,7 @@ from branchline.ledger.proof.checkpoint import Checkpoint
 from branchline.ledger.proof.note import VerifierKey
 from branchline.ledger.proof.policy import Policy
 from branchline.ledger.tiles import CHECKPOINT, COSIGNED
-from branchline.ledger.witness.mirror import RECEIVED, Mirror, fetch_from
+from branchline.ledger.witness.mirror import RECEIVED, Mirror, catch_up, fetch_from
 
 VKEY, POLICY = "vkey", "policy"
 """The names of the files with the verifier key and the policy."""
@@ -40,7 +40,7 @@ def export_ledger(
         folder: Where to; made if missing.
         key: The ledger's key.
         policy: Whose cosignatures count, for readers.
-        progress: Told how many entries of how many are written.
+        progress: Told how many entries of how many are there.
 
     Raises:
         Corrupt: The entries do not give the root that was signed, or the folder holds another
@@ -52,12 +52,15 @@ def export_ledger(
         note = read(COSIGNED)
     except NotFound:
         note = read(CHECKPOINT)
-    size, fetch = open_published(note, key).size, fetch_from(read, latest.size)
+    size, fetch_piece = open_published(note, key).size, fetch_from(read, latest.size)
+
+    def fetch(piece: range) -> list[bytes]:
+        progress(piece.start, size)
+        return fetch_piece(piece)
+
     mirror = Mirror(FolderFiles(folder), key)
-    while piece := mirror.lacks(size):
-        mirror.add(piece.start, fetch(piece))
-        progress(piece.stop, size)
-    mirror.settle(note)
+    catch_up(mirror, note, fetch)
+    progress(size, size)
     (folder / RECEIVED).unlink(missing_ok=True)
     write_durably(folder / VKEY, f"{key.text}\n".encode())
     if policy:
