@@ -143,11 +143,26 @@ def test_noise_is_no_evidence(noise: bytes) -> None:
         check_evidence(noise, LOG_VKEY)
 
 
-def test_evidence_of_another_length_is_refused() -> None:
-    """Hashes have 32 bytes, and there are no more of them than a proof can have."""
+def test_a_history_forged_from_its_first_entry_on_is_convicted() -> None:
+    """Size 1 is the smallest that can contradict anything."""
+    true, forged = fork(shared=0, size=9)
+    evidence = find_evidence_in(forged.subtree, true.note(1), forged.note(9))
+    shown = check_evidence(found(evidence).text.encode(), LOG_VKEY)
+    assert shown.sentence == f"{ORIGIN} signed 9 entries that do not begin with the 1 it had signed"
+    evidence = find_evidence(true.note(1), forged.note(1))
+    shown = check_evidence(found(evidence).text.encode(), LOG_VKEY)
+    assert shown.sentence == f"{ORIGIN} signed two different histories of 1 entries"
+
+
+def test_evidence_is_bounded() -> None:
+    """Hashes of 32 bytes, at most 64 of them, and two million bytes."""
     note = TRUE.note(5)
+    whole = Evidence(note, note, (bytes(32),) * 64).text.encode()
+    assert len(parse_evidence(whole).hashes) == 64
     for hashes in ((bytes(31),), (bytes(32),) * 65):
         with pytest.raises(Corrupt):
             parse_evidence(Evidence(note, note, hashes).text.encode())
-    with pytest.raises(Corrupt):
-        parse_evidence(Evidence(note, note).text.encode() + bytes(2_000_000))
+    padded = whole + b"x" * (2_000_000 - len(whole))
+    assert parse_evidence(padded).text.encode() == padded
+    with pytest.raises(Corrupt, match="at most 2000000"):
+        parse_evidence(padded + b"x")

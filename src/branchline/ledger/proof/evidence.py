@@ -29,6 +29,7 @@ HEADER = "branchline/ledger-evidence@v1"
 """The first line of a file with evidence."""
 
 _MAX_HASHES = 64
+_MAX_EVIDENCE = 2 * MAX_NOTE
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -103,11 +104,13 @@ def parse_evidence(data: bytes) -> Evidence:
     Raises:
         Corrupt: Not evidence, or not in its one spelling.
     """
+    if len(data) > _MAX_EVIDENCE:
+        raise Corrupt(f"Evidence has at most {_MAX_EVIDENCE} bytes")
     try:
-        parts = data.decode().split("\n\n") if len(data) <= 2 * MAX_NOTE else []
-    except UnicodeDecodeError:
-        parts = []
-    header, *lines = parts[0].split("\n") if parts else [""]
+        parts = data.decode().split("\n\n")
+    except UnicodeDecodeError as error:
+        raise Corrupt("Evidence is not UTF-8") from error
+    header, *lines = parts[0].split("\n")
     # A checkpoint has no empty line within its text: two notes are four parts.
     if header != HEADER or len(parts) != 5 or len(lines) > _MAX_HASHES:
         raise Corrupt(f"Evidence is {HEADER!r}, at most {_MAX_HASHES} hashes, and two checkpoints")
