@@ -171,6 +171,21 @@ def test_tags_stand_in_the_clear_and_sorted() -> None:
     assert read_leaf(entry.leaf).kid == ACTOR.id
 
 
+def test_an_entry_bears_sixteen_tags() -> None:
+    """As many as that, and not one more."""
+    tags = [tag_of(bytes(32), number) for number in range(MAX_TAGS)]
+    assert make_entry({}, ACTOR, tags=tags).tags == tuple(sorted(tags))
+
+
+@pytest.mark.parametrize("text", ['["","a",1]', '["salt","_sd",1]', '["salt","...",1]'])
+def test_a_name_of_the_format_is_not_opened(text: str) -> None:
+    """Not even where the signer committed to it; nor a field without a salt."""
+    one = to_base64url(text.encode())
+    payload = {"v": 1, "tags": [], "_sd_alg": "sha-256", "_sd": [digest(one)]}
+    with pytest.raises(Corrupt, match="salt"):
+        open_entry(sealed(payload, (one,)), ACTOR.public)
+
+
 @pytest.mark.parametrize(
     "tags",
     [
@@ -203,7 +218,7 @@ def test_tags_that_no_entry_has_are_refused(tags: tuple[str, ...]) -> None:
         {"tags": ["a"]},
         {"tags": [SECOND, FIRST]},
         {"tags": [FIRST, FIRST]},
-        {"tags": [tag_of(bytes(32), number) for number in range(MAX_TAGS + 1)]},
+        {"tags": sorted(tag_of(bytes(32), number) for number in range(MAX_TAGS + 1))},
     ],
 )
 def test_a_payload_of_another_shape_is_refused(change: dict[str, Any]) -> None:

@@ -12,7 +12,10 @@ from branchline.foundation.errors import Corrupt
 from branchline.ledger.entry import make_entry
 from branchline.ledger.proof.merkle import check_inclusion, leaf_hash, node_hash
 from branchline.ledger.proof.note import from_base64
+from branchline.ledger.standalone.verify import Failed
+from branchline.ledger.standalone.verify import TagProof as OtherProof
 from branchline.ledger.tagproof import (
+    MAX_TAG_PROOF,
     TagLeaf,
     TagProof,
     TagTreeHead,
@@ -169,6 +172,27 @@ def test_a_tree_that_is_not_sorted_is_noticed_where_it_is_seen() -> None:
         check_tags(TagProof(swapped, ()), TagTreeHead(2, root, 2), [TAGS[0]])
     with pytest.raises(Corrupt, match="root"):
         check_tags(TagProof(swapped, ()), tree.head, [TAGS[0]])
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_a_leaf_put_in_is_noticed(place: int) -> None:
+    """A leaf at a place that is taken, or beyond the end, is refused, though it fits the order."""
+    tree = TagTree(records([TAGS[0], TAGS[1]]), 9)
+    true = tree.prove(TAGS[:2])
+    last = b"\xff" * 16 + (5).to_bytes(8)
+    forged = TagProof((*true.leaves, TagLeaf(place, last)), true.hashes)
+    with pytest.raises(Corrupt):
+        check_tags(forged, tree.head, [to_base64url(last[:16])])
+    with pytest.raises(Failed):
+        OtherProof(forged.data, tree.size, tree.head.root, tree.covered)
+
+
+def test_a_proof_too_long_is_not_read() -> None:
+    """More than sixteen megabytes are refused unread."""
+    proof = TagProof((), (bytes(32),) * (MAX_TAG_PROOF // 32))
+    with pytest.raises(Corrupt, match="malformed"):
+        parse_tag_proof(proof.data)
+    assert parse_tag_proof(TagProof((), proof.hashes[:-1]).data).hashes == proof.hashes[:-1]
 
 
 def test_a_tag_beyond_what_is_covered_is_refused() -> None:
