@@ -9,7 +9,12 @@ import click
 
 from branchline.cli.frame import Answer, lines, verb, wants_json, working
 from branchline.cli.researcher import HOME, client, sending
-from branchline.cli.trains import manifest_as_json, manifest_as_text, trial_answer
+from branchline.cli.trains import (
+    environment_as_text,
+    train_as_json,
+    train_as_text,
+    trial_answer,
+)
 
 FOLDER = click.argument(
     "folder", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="FOLDER"
@@ -53,9 +58,12 @@ def check(folder: Path) -> Answer:
 
     bundle = make(folder)
     return Answer(
-        manifest_as_json(bundle.manifest, bundle.digest, len(bundle.data)),
-        f"{folder} is a train: {bundle.manifest.name} {bundle.manifest.version}, "
-        f"{len(bundle.data)} bytes, {bundle.digest}",
+        train_as_json(bundle, len(bundle.data)),
+        lines(
+            f"{folder} is a train: {bundle.manifest.name} {bundle.manifest.version}, "
+            f"{len(bundle.data)} bytes, {bundle.digest}",
+            *environment_as_text(bundle.environment),
+        ),
     )
 
 
@@ -165,8 +173,8 @@ def show(train: str, home: Path) -> Answer:
         data = Path(train).read_bytes()
     opened = open_bundle(data)
     return Answer(
-        manifest_as_json(opened.manifest, opened.digest, len(data)),
-        lines(manifest_as_text(opened.manifest, opened.digest), *sorted(opened.files)),
+        train_as_json(opened, len(data)),
+        lines(train_as_text(opened), *sorted(opened.files)),
     )
 
 

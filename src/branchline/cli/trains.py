@@ -8,22 +8,45 @@ from typing import TYPE_CHECKING, Any
 from branchline.cli.frame import Answer, lines
 
 if TYPE_CHECKING:
-    from branchline.foundation.digest import Digest
-    from branchline.train.manifest import Manifest
+    from branchline.train.bundle import Bundle, OpenBundle
+    from branchline.train.environment import TrainEnvironment
     from branchline.workbench.trial import Trial, TrialRound
 
 
-def manifest_as_json(manifest: Manifest, digest: Digest, size: int) -> dict[str, Any]:
+def train_as_json(train: Bundle | OpenBundle, size: int) -> dict[str, Any]:
     """Return what a train says of itself as plain JSON values."""
     import msgspec
 
-    plain: dict[str, Any] = msgspec.to_builtins(manifest)
-    return {"train": digest, "bytes": size, "manifest": plain}
+    plain: dict[str, Any] = msgspec.to_builtins(train.manifest)
+    return {
+        "train": train.digest,
+        "bytes": size,
+        "manifest": plain,
+        "image": train.environment.image,
+        "reproducible": train.environment.reproducible,
+    }
 
 
-def manifest_as_text(manifest: Manifest, digest: Digest) -> str:
+def environment_as_text(environment: TrainEnvironment) -> list[str]:
+    """Say in a few lines what a train runs in."""
+    if environment.image is None:
+        return ["runs in     each machine's own Python environment; not reproducible"]
+    lock = environment.lock
+    if lock is None:
+        return [
+            f"runs in     the image {environment.image}; not reproducible, since it has no lock"
+        ]
+    wheels = len(lock.python.wheels) if lock.python else 0
+    packages = f"{len(lock.debian.packages)} Debian packages of {lock.debian.suite}"
+    return [
+        f"runs in     the image {environment.image}; reproducible",
+        f"lock        {lock.digest}: {packages}, {wheels} of Python",
+    ]
+
+
+def train_as_text(train: OpenBundle) -> str:
     """Return what a train says of itself on one screen."""
-    route = manifest.route
+    manifest, route = train.manifest, train.manifest.route
     travels = f"{route.kind}, quorum {route.quorum}, {route.deadline_seconds:g} s each"
     if route.kind == "parallel":
         travels += f", at most {route.rounds} rounds"
@@ -36,8 +59,9 @@ def manifest_as_text(manifest: Manifest, digest: Digest) -> str:
     parameters = manifest.parameters.get("properties", {})
     return lines(
         f"{manifest.name} {manifest.version}: {manifest.description}",
-        f"digest      {digest}",
+        f"digest      {train.digest}",
         f"travels     {travels}",
+        *environment_as_text(train.environment),
         f"imports     {', '.join(manifest.environment.python) or 'nothing'}",
         "reads",
         *reads,
