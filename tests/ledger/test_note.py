@@ -184,10 +184,12 @@ def test_a_name_that_would_break_the_line_cannot_sign(name: str) -> None:
         "origin\n5\nAAAA\n",
         f"origin\n0\n{ROOTS[5]}\n",
         f"origin\n{10**19}\n{ROOTS[5]}\n",
+        f"origin\n{2**63}\n{ROOTS[5]}\n",
     ],
 )
 def test_a_mangled_checkpoint_is_refused(text: str) -> None:
     """A checkpoint has an origin, a plain size, a root that can be its own, and nothing else."""
+    assert parse_checkpoint(f"origin\n{2**63 - 1}\n{ROOTS[5]}\n").size == 2**63 - 1
     with pytest.raises(Corrupt):
         parse_checkpoint(text)
 

@@ -166,6 +166,14 @@ def test_the_empty_log_is_cosigned_and_grows(witness: Witness) -> None:
     assert witness.add_checkpoint(Request(0, (), note).body).status == 409
 
 
+def test_the_largest_size_there_is_is_remembered(witness: Witness) -> None:
+    """A log that claims a size that no log has does not bring the witness down."""
+    largest = Request(0, (), _text(str(2**63 - 1)))
+    assert witness.add_checkpoint(largest.body).status == 200
+    assert witness.size_of(ORIGIN) == 2**63 - 1
+    assert witness.add_checkpoint(Request(0, (), _text(str(2**63))).body).status == 400
+
+
 def test_lines_of_strangers_are_not_kept(witness: Witness) -> None:
     """What a witness shows is signed by the log and by itself, and was verified."""
     stranger = sign_note("x\n", "stranger", Identity.create()).signatures[0].line

@@ -21,6 +21,9 @@ from branchline.ledger.proof.note import (
     to_base64,
 )
 
+LARGEST = 2**63 - 1
+"""The largest number in any format here: databases and other languages hold no larger one."""
+
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
@@ -44,13 +47,13 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 def parse_decimal(text: str, what: str) -> int:
-    """Read a number below 10^19 without sign and leading zeros.
+    """Read a number below 2^63 without sign and leading zeros.
 
     Raises:
-        Corrupt: Another spelling, or not a number.
+        Corrupt: Another spelling, too large, or not a number.
     """
-    if not _DECIMAL.fullmatch(text):
-        raise Corrupt(f"The {what} is not a plain decimal number")
+    if not _DECIMAL.fullmatch(text) or int(text) > LARGEST:
+        raise Corrupt(f"The {what} is not a plain decimal number below 2^63")
     return int(text)
 
 

@@ -7,10 +7,10 @@ sees the cosignature: otherwise a slower request could take the witness back (tl
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Connection,
     Engine,
-    Integer,
     MetaData,
     String,
     Table,
@@ -33,7 +33,7 @@ witness_latest = Table(
     "witness_latest",
     metadata,
     Column("origin", String, primary_key=True),
-    Column("size", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
     Column("root", String(64), nullable=False),
     Column("note", Text, nullable=False),
 )
