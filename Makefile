@@ -11,6 +11,7 @@ help: ## this list
 
 demo: ## a train visits four hospitals, and its result is verified
 	@scripts/setup demo
+	@case "$(DEMO)" in *host*) ;; *) $(BIN)/branchline demo --prepare ;; esac
 	@$(BIN)/branchline demo $(DEMO)
 
 test: lint ## everything: format, lint, types, house, tests

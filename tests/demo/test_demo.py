@@ -51,6 +51,16 @@ def test_the_demo_keeps_its_promises(tmp_path: Path) -> None:
     assert [(k["train"], k["hospital"]) for k in report["suppressed"]] == [
         ("outcome-table", "kentucky")
     ]
+    assert report["environment"]["reproducible"] is True
+    assert report["environment"]["image"].startswith("sha256:")
+    found = {
+        station["reproducible"]
+        for verified in report["verification"]
+        for step in verified["steps"]
+        if step["name"] == "environment"
+        for station in step["found"].values()
+    }
+    assert found == {True}
     assert all(seconds >= 0 for seconds in report["seconds"].values())
     for verified in report["verification"]:
         assert {step["outcome"] for step in verified["steps"]} == {"passed"}

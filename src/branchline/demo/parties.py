@@ -7,6 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from branchline.demo.data import (
     DATASET,
     HOSPITALS,
@@ -20,6 +22,7 @@ from branchline.demo.programs import BRANCHLINE, Programs
 from branchline.demo.progress import Progress
 from branchline.foundation.clock import SystemClock
 from branchline.sandbox.bubblewrap import Bubblewrap
+from branchline.station.settings import EnvironmentSettings, StationHome
 from branchline.workbench.client import Client
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ proposer = "{researcher}"
 approver = "{officer}"
 minimum_group = {minimum}
 minimum_stations = 2
+allow_not_reproducible = {host}
 
 [ethics_vote]
 body = "Ethics committee of the demonstration"
@@ -62,6 +66,13 @@ datasets = ["{dataset}"]
 """
 
 
+def _share(home: Path, store: Path) -> None:
+    """Let a station take images from a store that others on this machine use, too."""
+    station = StationHome(home)
+    environments = EnvironmentSettings(store=str(store))
+    station.write_settings(msgspec.structs.replace(station.settings(), environments=environments))
+
+
 def weaker() -> tuple[str, ...]:
     """Return the weaker limits that have to be accepted on this machine, by this user.
 
@@ -78,9 +89,14 @@ class Parties:
         folder: Everybody's folders are made in here.
         programs: Runs them.
         progress: Is told what they do.
+        store: The store of images that central and all stations share; None if trains run on
+            this machine's own Python, which the study then permits.
     """
 
-    def __init__(self, folder: Path, programs: Programs, progress: Progress) -> None:
+    def __init__(
+        self, folder: Path, programs: Programs, progress: Progress, store: Path | None = None
+    ) -> None:
+        self._store = store
         self._programs, self._progress = programs, progress
         self._central = folder / "central"
         self._hospitals = folder / "hospitals"
@@ -97,6 +113,7 @@ class Parties:
             "central",
             *(*BRANCHLINE, "central", "serve", "--home", home, "--listen", "127.0.0.1:0"),
             *self._weaker,
+            *(() if self._store is None else ("--environments", str(self._store))),
             ready=r"(https?://127\.0\.0\.1:\d+)",
         )
 
@@ -116,6 +133,8 @@ class Parties:
         await self._run(
             f"{name}-enroll", "station", "enroll", invitation, "--home", home, *self._weaker
         )
+        if self._store is not None:
+            _share(Path(home), self._store)
         self._progress.station(name, "adding its dataset")
         source = write_source(trial, name, self._hospitals / name)
         await self._run(
@@ -148,6 +167,7 @@ class Parties:
             researcher=RESEARCHER,
             officer=OFFICER,
             minimum=MIN_GROUP,
+            host=str(self._store is None).lower(),
         )
         draft += "".join(_STATION.format(name=each.name, dataset=DATASET) for each in HOSPITALS)
         proposed = researcher.propose_study(draft)

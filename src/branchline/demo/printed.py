@@ -24,6 +24,7 @@ def print_report(report: DemoReport, console: Console) -> None:
     console.print(_kept(report))
     console.print()
     console.print(_seconds(report))
+    console.print(_environment(report))
     if report.weaker:
         console.print(
             Text(
@@ -110,6 +111,17 @@ def _kept(report: DemoReport) -> Table:
     for what, kept in kinds:
         table.add_row(kept.hospital, kept.train, what, Text(kept.reason))
     return table
+
+
+def _environment(report: DemoReport) -> Text:
+    if report.image is None:
+        return Text(
+            "The trains ran on this machine's own Python: not reproducible, and the study says so."
+        )
+    return Text(
+        f"The trains ran in the image {report.image}: the same packages give it anywhere, bit for "
+        "bit. Here all parties share one store of images."
+    )
 
 
 def _seconds(report: DemoReport) -> Table:

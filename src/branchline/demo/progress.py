@@ -53,6 +53,10 @@ class Progress:
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
 
+    def note(self, doing: str) -> None:
+        """Say what is being done within a phase, where a person looks."""
+        self._phase = doing
+
     def station(self, hospital: str, doing: str) -> None:
         """Say what a station's people or programs do."""
         self._doing[hospital] = doing

@@ -10,6 +10,7 @@ import msgspec
 from branchline.demo.check import Check, Tampering
 from branchline.demo.data import SMALLEST
 from branchline.demo.pooled import TOLERANCE, Cell, Estimate, Pooled, largest_difference
+from branchline.foundation.digest import Digest
 from branchline.foundation.errors import BranchlineError
 from branchline.journey.verify import Outcome, StepReport
 
@@ -73,6 +74,7 @@ class DemoReport(msgspec.Struct, frozen=True):
         weaker: Weaker limits that had to be accepted on this machine, by this user.
         checks: What each of four parties checked of one journey, with its own keys alone.
         tampering: What was changed on a copy of central's disk, and how the audit named it.
+        image: The image the trains ran in; None for this machine's own Python.
     """
 
     federated: Federated
@@ -85,6 +87,7 @@ class DemoReport(msgspec.Struct, frozen=True):
     weaker: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     tampering: Tampering | None = None
+    image: Digest | None = None
 
     @property
     def largest_relative_difference(self) -> float:
@@ -106,6 +109,7 @@ class DemoReport(msgspec.Struct, frozen=True):
                 "withheld": self.withheld,
                 "suppressed": self.suppressed,
                 "weaker_limits": self.weaker,
+                "environment": {"image": self.image, "reproducible": self.image is not None},
                 "seconds": {phase: round(s, 3) for phase, s in self.seconds.items()},
                 "verification": self.verification,
                 "checks": self.checks,

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from branchline.demo.check import check_together, tamper
 from branchline.demo.data import HOSPITALS, MIN_GROUP, load_trial
+from branchline.demo.environment import DemoEnvironment, prepared, with_lock
 from branchline.demo.parties import OFFICER, RESEARCHER, STUDY, Parties, weaker
 from branchline.demo.pooled import Cell, Estimate, Pooled, pooled_fit, pooled_table, whole_tables
 from branchline.demo.printed import print_report
@@ -48,12 +49,13 @@ TRAINS = {
 _QUORUM = 2
 
 
-def demo(*, keep: Path | None = None, as_json: bool = False) -> DemoReport:
+def demo(*, keep: Path | None = None, as_json: bool = False, host: bool = False) -> DemoReport:
     """Run the whole demo and print what it found.
 
     Args:
         keep: A new or empty folder in which everybody's folders stay afterwards.
         as_json: Print one JSON object in place of the tables.
+        host: Let the trains run on this machine's own Python, which nobody can build again.
 
     Raises:
         DemoFailed: Federated and pooled differ, or another promise is not kept.
@@ -61,8 +63,9 @@ def demo(*, keep: Path | None = None, as_json: bool = False) -> DemoReport:
         Refused: ``keep`` is not empty.
     """
     with _folder(keep) as folder, Progress(Console(stderr=True), tuple(TRAINS)) as progress:
+        environment = None if host else prepare(progress)
         try:
-            report = asyncio.run(_run(folder, progress))
+            report = asyncio.run(_run(folder, progress, environment))
         except asyncio.CancelledError:  # SIGTERM means the same as Ctrl-C
             raise KeyboardInterrupt from None
     if as_json:
@@ -77,6 +80,12 @@ def demo(*, keep: Path | None = None, as_json: bool = False) -> DemoReport:
     return report
 
 
+def prepare(progress: Progress) -> DemoEnvironment:
+    """Make the trains' environment ready; the first time it is locked and built."""
+    with progress.phase("environment: locked and built, the first time"):
+        return prepared(progress.note)
+
+
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
     if keep is None:
@@ -88,14 +97,14 @@ def _folder(keep: Path | None) -> Iterator[Path]:
     yield make_folder(keep.absolute())
 
 
-async def _run(folder: Path, progress: Progress) -> DemoReport:
+async def _run(folder: Path, progress: Progress, environment: DemoEnvironment | None) -> DemoReport:
     task = asyncio.current_task()
     assert task is not None, "asyncio.run made it"
     if threading.current_thread() is threading.main_thread():  # elsewhere there are no signals
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     programs = Programs(folder / "logs")
     try:
-        report = await programs.during(_Demo(folder, programs, progress).run())
+        report = await programs.during(_Demo(folder, programs, progress, environment).run())
     finally:
         with progress.phase("end of all programs"):
             await programs.close()
@@ -103,9 +112,16 @@ async def _run(folder: Path, progress: Progress) -> DemoReport:
 
 
 class _Demo:
-    def __init__(self, folder: Path, programs: Programs, progress: Progress) -> None:
-        self._folder, self._progress = folder, progress
-        self._parties = Parties(folder, programs, progress)
+    def __init__(
+        self,
+        folder: Path,
+        programs: Programs,
+        progress: Progress,
+        environment: DemoEnvironment | None,
+    ) -> None:
+        self._folder, self._progress, self._environment = folder, progress, environment
+        store = None if environment is None else environment.store
+        self._parties = Parties(folder, programs, progress, store)
 
     async def run(self) -> DemoReport:
         with (
@@ -166,8 +182,8 @@ class _Demo:
     async def _travel(self, researcher: Client) -> dict[str, Journey]:
         with self._progress.phase("journeys: two trains, four hospitals"):
             journeys = {
-                name: researcher.depart(STUDY, train, quorum=_QUORUM)
-                for name, train in TRAINS.items()
+                name: researcher.depart(STUDY, self._train(folder), quorum=_QUORUM)
+                for name, folder in TRAINS.items()
             }
             core = Core(researcher.home, researcher.home.central(), SystemClock())
             try:
@@ -177,6 +193,11 @@ class _Demo:
             finally:
                 await core.close()
         return journeys
+
+    def _train(self, folder: Path) -> Path:
+        if self._environment is None:
+            return folder
+        return with_lock(folder, self._environment, make_folder(self._folder / "trains"))
 
     async def _watch(self, core: Core, train: str, journey: str) -> None:
         async for status in core.watch(journey):
@@ -213,6 +234,7 @@ class _Demo:
             seconds={},
             verification=verification,
             weaker=weaker(),
+            image=None if self._environment is None else self._environment.image,
         )
 
 
