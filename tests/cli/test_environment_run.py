@@ -68,7 +68,7 @@ def test_an_image_can_be_named_and_nothing_shown(tmp_path: Path, built_environme
     """Without a folder of the person's, scratch space is all there is to write to."""
     (tmp_path / "mine").write_text("mine")
     image = built_environment.image.digest
-    words = ("run", "--image", image, "--no-work", "--", "sh", "-c", "pwd; ls")
+    words = ("run", image, "--no-work", "--", "sh", "-c", "pwd; ls")
     assert call(tmp_path, built_environment, *words).stdout == "/tmp\n"
 
 
@@ -83,11 +83,10 @@ def test_a_shell_is_one(project: Path, built_environment: Built) -> None:
     ("words", "code", "sentence"),
     [
         (("run",), 2, "Say after --"),
-        (("run", ".", "--image", "sha256:" + "0" * 64, "--", "true"), 2, "not both"),
-        (("run", "--image", "sha256:" + "0" * 64, "--", "true"), 4, "is not in the store"),
-        (("run", "--image", "latest", "--", "true"), 2, "not a digest"),
-        (("run", "--", "true"), 4, "has no branchline.lock"),
-        (("run", "--work", "/", "--image", "sha256:" + "0" * 64, "--", "true"), 2, "whole machine"),
+        (("run", "sha256:" + "0" * 64, "--", "true"), 4, "is not in the store"),
+        (("run", "sha256:0", "--", "true"), 2, "not a digest"),
+        (("run", "--", "true"), 4, "There is no branchline.lock"),
+        (("run", "--work", "/", "--", "true"), 2, "whole machine"),
         (("shell", "--work", ".", "--no-work"), 2, "contradict"),
     ],
 )

@@ -167,11 +167,18 @@ class Client:
 
     # Environments
 
-    def push_environment(self, environment: str | Path, *, progress: Progress = _silent) -> Digest:
+    def push_environment(
+        self,
+        environment: str | Path,
+        *,
+        store: Path | None = None,
+        progress: Progress = _silent,
+    ) -> Digest:
         """Bring an environment's image to central; what is there is not sent again.
 
         Args:
             environment: The image's digest, or a folder whose lock names it.
+            store: The folder of images; this person's own by default.
             progress: Told, in a few words, what is sent.
 
         Raises:
@@ -179,7 +186,7 @@ class Client:
             Refused: Central does not take it.
         """
         image = image_named(environment)
-        if not self._run(lambda core: bring(core, image, progress)):
+        if not self._run(lambda core: bring(core, image, progress, store)):
             raise NotFound(
                 f"The image {image} is not on this machine",
                 advice="Build it with 'branchline environment build'",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from branchline.environment.image.images import open_image
 from branchline.environment.image.store import Store, default_store_folder
 from branchline.environment.service import Progress
@@ -10,11 +12,17 @@ from branchline.foundation.errors import NotFound
 from branchline.workbench.core import Core
 
 
-async def bring(core: Core, image: Digest, progress: Progress) -> bool:
+async def bring(core: Core, image: Digest, progress: Progress, folder: Path | None = None) -> bool:
     """Bring an image to central unless it is there; return whether it is there now.
 
     An image that is not on this machine either cannot be brought: stations may have it all the
     same, from a registry or a file.
+
+    Args:
+        core: Speaks with central.
+        image: The image.
+        progress: Told what is sent.
+        folder: The store; this person's own by default.
 
     Raises:
         Corrupt: The image on this machine is damaged.
@@ -22,7 +30,7 @@ async def bring(core: Core, image: Digest, progress: Progress) -> bool:
     """
     if await core.images.has(image):
         return True
-    store = Store(default_store_folder())
+    store = Store(folder or default_store_folder())
     try:
         open_image(store, image)
     except NotFound:

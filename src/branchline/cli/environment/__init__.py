@@ -57,15 +57,15 @@ COMMANDS: Table = {
     ),
     "push": (
         f"{_E}.push:push",
-        "Bring the image that FOLDER's branchline.lock names to central.",
+        "Bring an image to central: the one named, or the one that was built from a lock.",
     ),
     "run": (
         f"{_E}.run:run",
-        "Run a command in the environment that FOLDER's branchline.lock names.",
+        "Run a command in an environment: an image, or the one that was built from a lock.",
     ),
     "shell": (
         f"{_E}.run:shell",
-        "Open a shell in the environment that FOLDER's branchline.lock names.",
+        "Open a shell in an environment: an image, or the one that was built from a lock.",
     ),
 }
 """Every command of the group, by name, in the order of its help."""

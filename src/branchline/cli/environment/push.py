@@ -6,25 +6,23 @@ from pathlib import Path
 
 import click
 
+from branchline.cli.environment.stores import image_meant, opened, store_option
 from branchline.cli.frame import Answer, verb
 from branchline.cli.researcher import HOME, sending
 
 
 @verb(None, "push", "branchline environment push ./my-train")
-@click.argument(
-    "folder", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False
-)
-@click.option("--image", metavar="DIGEST", help="An image, in place of a folder's lock.")
+@click.argument("what", default=".", metavar="[IMAGE|DIR|LOCK]")
+@store_option
 @HOME
-def push(folder: Path | None, image: str | None, home: Path) -> Answer:
-    """Bring the image that FOLDER's branchline.lock names to central.
+def push(what: str, folder: Path | None, home: Path) -> Answer:
+    """Bring an image to central: the one named, or the one that was built from a lock.
 
     Stations fetch it from there. What central has is not sent again; 'depart' does all this by
     itself.
     """
-    from branchline.cli.environment.chosen import chosen_image
-
-    digest = chosen_image(folder, image)
+    store = opened(folder)
+    digest = image_meant(store, what).digest
     with sending(home, "asking central") as (researcher, progress):
-        researcher.push_environment(digest, progress=progress)
+        researcher.push_environment(digest, store=store.folder, progress=progress)
     return Answer({"image": digest}, f"{digest} is at central")

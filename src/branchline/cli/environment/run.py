@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from branchline.cli.environment.stores import image_meant, opened, store_option
 from branchline.cli.frame import Verb
 
 if TYPE_CHECKING:
@@ -50,10 +51,8 @@ def _options(function: F) -> F:
             type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True),
             help="The folder at /work, for reading and writing; by default the current one.",
         ),
-        click.option("--image", metavar="DIGEST", help="An image, in place of a folder's lock."),
-        click.argument(
-            "folder", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False
-        ),
+        click.argument("what", default=".", metavar="[IMAGE|DIR|LOCK]"),
+        store_option,
     ):
         function = option(function)
     return function
@@ -61,10 +60,8 @@ def _options(function: F) -> F:
 
 @click.command("run", cls=_Call, example="branchline environment run -- python3 analysis.py")
 @_options
-def run(
-    folder: Path | None, image: str | None, work: Path | None, no_work: bool, network: bool
-) -> None:
-    """Run a command in the environment that FOLDER's branchline.lock names.
+def run(what: str, work: Path | None, no_work: bool, network: bool, folder: Path | None) -> None:
+    """Run a command in an environment: an image, or the one that was built from a lock.
 
     What follows -- is the command. It sees the environment and one folder, at /work, and nothing
     else of this machine; its exit code is passed on.
@@ -72,19 +69,19 @@ def run(
     argv: tuple[str, ...] = click.get_current_context().meta[_REST]
     if not argv:
         raise click.UsageError("Say after -- which command to run")
-    _become(folder, image, _at_work(work, no_work), network, argv)
+    work = _at_work(work, no_work)
+    _become(_mount(folder, what, network), work, network, argv)
 
 
 @click.command("shell", cls=Verb, example="branchline environment shell ./my-train")
 @_options
-def shell(
-    folder: Path | None, image: str | None, work: Path | None, no_work: bool, network: bool
-) -> None:
-    """Open a shell in the environment that FOLDER's branchline.lock names.
+def shell(what: str, work: Path | None, no_work: bool, network: bool, folder: Path | None) -> None:
+    """Open a shell in an environment: an image, or the one that was built from a lock.
 
     It sees the environment and one folder, at /work, and nothing else of this machine.
     """
-    _become(folder, image, _at_work(work, no_work), network, _SHELL)
+    work = _at_work(work, no_work)
+    _become(_mount(folder, what, network), work, network, _SHELL)
 
 
 def _at_work(work: Path | None, no_work: bool) -> Path | None:
@@ -101,23 +98,18 @@ def _at_work(work: Path | None, no_work: bool) -> Path | None:
 
 
 def _become(
-    folder: Path | None,
-    image: str | None,
-    work: Path | None,
-    network: bool,
-    argv: tuple[str, ...],
+    mount: EnvironmentMount, work: Path | None, network: bool, argv: tuple[str, ...]
 ) -> NoReturn:
     from branchline.sandbox.personal import become
     from branchline.sandbox.walls import PersonalJob
 
     variables = {name: os.environ[name] for name in ("TERM", "COLORTERM") if name in os.environ}
-    become(PersonalJob(_mount(folder, image, network), argv, work, network, variables))
+    become(PersonalJob(mount, argv, work, network, variables))
 
 
-def _mount(folder: Path | None, image: str | None, network: bool) -> EnvironmentMount:
-    from branchline.cli.environment.chosen import chosen_image
-    from branchline.environment.image.store import Store, default_store_folder
+def _mount(folder: Path | None, what: str, network: bool) -> EnvironmentMount:
     from branchline.environment.mount import mount_image
 
-    mount = mount_image(Store(default_store_folder()), chosen_image(folder, image))
+    store = opened(folder)
+    mount = mount_image(store, image_meant(store, what).digest)
     return mount.with_files(_RESOLVER) if network else mount
