@@ -94,16 +94,17 @@ def test_an_upgrade_shows_what_changed(locked: Locked, built_environment: Built)
         (Detected(winner="Python", debian=("exim4-daemon-light", "postfix")), "conflicts with"),
         (Detected(winner="Python", debian=("jq=0.1",)), r"has jq .*, not 0\.1"),
         (Detected(winner="Python", debian=("no-such-package-here",)), "has no package no-such"),
-        (Detected(winner="Python", python=("numpy<1",)), "numpy"),
+        (Detected(winner="Python", debian=("hello", "jq"), python=("numpy<1",)), "numpy"),
     ],
     ids=["exclude", "version", "unknown", "source"],
 )
 def test_what_cannot_be_had_is_told(
     asked: Detected, why: str, locked: Locked, built_environment: Built
 ) -> None:
-    """One sentence, from apt's and uv's own answers."""
+    """One sentence, from apt's and uv's own answers; Debian's lists are at hand by now."""
+    options = Options(runtime=False, offline=not asked.python)
     with pytest.raises(Refused, match=why) as refusal:
-        lock_environment(asked, Options(runtime=False), built_environment.store, before=locked)
+        lock_environment(asked, options, built_environment.store, before=locked)
     assert "\n" not in str(refusal.value)
 
 

@@ -94,7 +94,7 @@ def lock(
     locked = _locked(None if by_hand else detected, before, options)
     write_locked(locked, folder)
     diff = compare(before.lock if before else None, locked.lock)
-    notes = (*unread, *locked.notes)
+    notes = (*unread, *detected.notes, *locked.notes)
     return _answer(folder, replace(locked, notes=notes), before, diff, time.monotonic() - start)
 
 

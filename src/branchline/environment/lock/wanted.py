@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
@@ -110,7 +111,7 @@ def decide(detected: Detected | None, options: Options, suite_before: str | None
         python=wanted,
         python_version=asked.python_version,
         files=asked.files,
-        differences=(*differences, *python_difference),
+        differences=(*differences, *python_difference, *_newest(options)),
     )
 
 
@@ -163,6 +164,18 @@ def _python(asked: Detected, options: Options, suite: Suite) -> tuple[str, ...]:
             advice=f"{other}take {suite.python} on purpose with --python {suite.python}".capitalize(),
         )
     return (f"{said} asked for, {suite.python} used on purpose",)
+
+
+def _newest(options: Options) -> tuple[str, ...]:
+    if options.newest is None:
+        return ()
+    try:
+        date = datetime.fromisoformat(options.newest)
+    except ValueError as error:
+        raise Refused(
+            f"{options.newest[:40]!r} is not a date", advice="Write it as 2026-11-21"
+        ) from error
+    return (f"Python packages published after {date.isoformat()} were left out",)
 
 
 def _fits(asked: Detected, suite: Suite) -> bool:

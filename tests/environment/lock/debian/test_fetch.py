@@ -8,6 +8,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.environment.lock.debian.mirror import Mirror
 
@@ -118,6 +119,17 @@ def test_a_second_mirror_stands_in_for_the_first(desk: Desk, mirror: Mirror) -> 
     desk.machine = Machine("amd64", (*bad, *good))
     desk.fetch()
     assert all(desk.debs.has(package.sha256) for package in desk.packages)
+
+
+def test_a_machine_without_the_suite_is_told(desk: Desk, mirror: Mirror) -> None:
+    """A package of the security suite, and a machine that has no source of that."""
+    tool = desk.named("tool")
+    secure = msgspec.structs.replace(tool, suite="bookworm-security")
+    desk.packages = tuple(secure if package is tool else package for package in desk.packages)
+    alone = tuple(s for s in desk.machine.sources if s.suite == "bookworm")
+    desk.machine = Machine("amd64", alone)
+    with pytest.raises(Unavailable, match=r"tool 1\.0-1 is of bookworm-security, of which"):
+        desk.fetch()
 
 
 def test_no_mirror_at_all_is_a_matter_of_the_network(desk: Desk) -> None:

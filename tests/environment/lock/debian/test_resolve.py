@@ -212,6 +212,12 @@ def test_a_release_file_of_tomorrow_is_refused(desk: Desk, mirror: Mirror) -> No
         desk.lock("tool")
 
 
+def test_a_machine_without_security_updates_is_told(desk: Desk, mirror: Mirror) -> None:
+    """A lock without them is made, but not without a word."""
+    desk.machine = Machine("amd64", mirror.machine().sources[:1])
+    assert any("no source of security updates" in note for note in desk.lock("one").notes)
+
+
 def test_a_changed_index_is_refused(desk: Desk, mirror: Mirror) -> None:
     """An index that its release file does not vouch for is not read."""
     for name in ("Packages", "Packages.gz"):

@@ -56,6 +56,11 @@ def test_pairs_that_are_easily_got_wrong(older: str, newer: str) -> None:
     assert not is_older(newer, older)
 
 
+def test_no_revision_is_the_revision_nought() -> None:
+    """Two ways to write one version."""
+    assert version_key("1.0") == version_key("1.0-0") == version_key("0:1.0-0")
+
+
 def test_parts_of_a_version() -> None:
     """The source's version and the upstream part are told from the rest."""
     assert without_rebuild("5.2.15-2+b8") == "5.2.15-2"

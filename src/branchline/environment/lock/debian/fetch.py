@@ -23,6 +23,7 @@ OFFERS = (
 )
 """What can be done about a mirror that moved on."""
 
+_AGAIN = "Try again with the network, or with a mirror that has it in apt's sources"
 _BATCH = 200
 _SHOWN = 3
 _MISSING = re.compile(r"\b404\b|File not found|Failed to stat|No such file")
@@ -59,7 +60,11 @@ def fetch_debs(
                 waiting = [package for package in wanted if package in failed]
                 if not waiting:
                     break
-    lacking = {package: error for package, error in failed.items() if not debs.has(package.sha256)}
+    lacking = {
+        package: failed.get(package) or _no_source(package)
+        for package in packages
+        if not debs.has(package.sha256)
+    }
     if lacking:
         raise _told(lacking)
 
@@ -108,6 +113,12 @@ def _why(package: DebianPackage, uri: str, refused: Path, said: str) -> Branchli
     return Unavailable(f"{_name(package)} cannot be fetched from the mirror")
 
 
+def _no_source(package: DebianPackage) -> BranchlineError:
+    return Unavailable(
+        f"{_name(package)} is of {package.suite}, of which this machine's apt has no source"
+    )
+
+
 def _told(failed: Mapping[DebianPackage, BranchlineError]) -> BranchlineError:
     """Return one error for all: what cannot be had any more says most."""
     kinds = (Corrupt, NotFound, Unavailable)
@@ -116,7 +127,7 @@ def _told(failed: Mapping[DebianPackage, BranchlineError]) -> BranchlineError:
     first = str(next(error.refused for error in failed.values() if isinstance(error, kind)))
     more = f", and the same goes for {', '.join(names[1:_SHOWN])}" if len(names) > 1 else ""
     more += f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    advice = OFFERS if kind is not Unavailable else "Try again with the network"
+    advice = OFFERS if kind is not Unavailable else _AGAIN
     return kind(first + more, advice=advice, detail={"absent": sorted(map(_name, failed))})
 
 

@@ -98,6 +98,11 @@ class _Locking:
         self._indexes = [listed.index() for listed in lists]
         self._wanted, notes = settle(wanted, self._indexes, suite.name)
         self._notes = list(notes)
+        if not any(listed.source.suite.endswith("-security") for listed in lists):
+            self._notes.append(
+                f"This machine's apt has no source of security updates of {suite.name}: none are in "
+                "the lock"
+            )
         if not machine.checks_dates:
             self._notes.append(
                 "This machine's apt is set not to look at the dates of release files: an old "

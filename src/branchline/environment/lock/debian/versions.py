@@ -42,7 +42,8 @@ def _key(part: str) -> Key:
     The last two items end it: nothing sorts after a tilde and before all else.
     """
     key: list[Run | int] = []
-    for other, digits in _RUNS.findall(part):
+    # No revision at all is the revision 0.
+    for other, digits in _RUNS.findall(part or "0"):
         if other or digits:
             key += [_run(other), int(digits or 0)]
     return (*key, (0,), 0)
