@@ -206,6 +206,7 @@ def test_one_package_that_is_nowhere_else_spoils_the_suggestion() -> None:
 
 VERSIONS = {
     "numpy": "numpy",
+    "jupyter_server>=2": "jupyter-server>=2",
     "numpy=1.26": "numpy==1.26.*",
     "numpy=1.26.*": "numpy==1.26.*",
     "numpy 1.26.*": "numpy==1.26.*",

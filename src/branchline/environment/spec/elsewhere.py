@@ -15,13 +15,15 @@ from branchline.environment.spec.debian import PACKAGE
 from branchline.environment.spec.pep508 import NoRequirement, read_requirement
 
 _SAME = """
-    altair astropy beautifulsoup4 bokeh boto3 click cython dash dask fastapi flask gensim geopandas
-    h5py httpx imageio ipykernel ipympl ipython ipywidgets jinja2 joblib jsonschema jupyter
-    jupyterlab keras lifelines lightgbm lxml matplotlib mypy nbconvert nbformat networkx nibabel
-    nltk notebook numba numpy openpyxl pandas patsy pillow pingouin plotly polars psutil pyarrow
-    pydantic pydicom pymc pyproj pytest python-dateutil pytz pyyaml requests rpy2 scikit-image
-    scikit-learn scipy seaborn shap shapely simpleitk six spacy sqlalchemy statsmodels streamlit
-    sympy tabulate tensorflow tqdm traitlets transformers xarray xgboost xlrd xlsxwriter zarr
+altair arviz astropy beautifulsoup4 biopython bokeh boto3 cartopy click cvxpy cython dash dask
+fastapi flask folium gensim geopandas h5py httpx imageio ipykernel ipyleaflet ipympl ipython
+ipywidgets jinja2 joblib jsonschema jupyter jupyter-server jupyterlab jupytext keras lifelines
+lightgbm lxml matplotlib mne mypy nbconvert nbformat netcdf4 networkx nibabel nilearn nltk
+notebook numba numpy openpyxl pandas patsy pillow pingouin plotly polars psutil pyarrow pydantic
+pydicom pymc pyproj pytest python-dateutil pytz pyyaml requests rpy2 scikit-image scikit-learn
+scikit-survival scipy seaborn shap shapely simpleitk simpy six spacy sqlalchemy statsmodels
+streamlit sympy tabulate tensorflow tqdm traitlets transformers voila xarray xgboost xlrd
+xlsxwriter zarr
 """
 SAME_ON_PYPI = frozenset(_SAME.split())
 """Names that mean the same project on PyPI."""
@@ -90,6 +92,7 @@ def on_pypi(spec: MatchSpec) -> str:
 
 def pypi_name(name: str) -> str:
     """Return what PyPI calls a conda package; empty where the table does not know it."""
+    name = name.replace("_", "-")
     return name if name in SAME_ON_PYPI else OTHER_ON_PYPI.get(name, "")
 
 
