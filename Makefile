@@ -1,6 +1,6 @@
 # Two words for everyone: `make demo` and `make test`. Both bring what they need.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bench bench-round bench-ledger soak mutants setup format lock
+.PHONY: help demo test check lint bench bench-round bench-ledger bench-environment soak mutants setup format lock
 
 BIN := .venv/bin
 # Without compiled modules every command would compile the whole package anew.
@@ -26,13 +26,16 @@ lint: setup ## format, lint, types and house only
 	@$(BIN)/mypy --strict
 	@$(BIN)/lint-imports --no-logo
 
+bench-environment: setup ## locked environments, beside venv and pip
+	@$(BIN)/python benchmarks/environment.py $(BENCH)
+
 soak: setup ## crashes and restarts over many seeds (minutes)
 	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m soak $(PYTEST)
 
 mutants: setup ## change the ledger's verifier in every small way: do the tests notice?
 	@$(BIN)/python tests/ledger/mutants.py $(MUTANTS)
 
-bench: bench-round bench-ledger ## every benchmark
+bench: bench-round bench-ledger bench-environment ## every benchmark
 
 bench-round: setup ## an empty federated round, beside Flower's
 	@$(BIN)/python benchmarks/round.py $(BENCH)
