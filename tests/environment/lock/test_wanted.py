@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
+from tests.environment.lock.samples import SMALL
 
-from branchline.environment.lock.model import SpecPart
+from branchline.environment.lock.model import Lock, SpecPart
 from branchline.environment.lock.suites import RECIPE, SUITES, suite_named
 from branchline.environment.lock.wanted import BY_HAND, Options, decide, remembering
 from branchline.environment.spec import Detected, Suggestion
 from branchline.foundation.errors import Refused
+
+
+def lock_of(suite: str, *differences: str) -> Lock:
+    """Return a lock of a suite that states some differences."""
+    debian = msgspec.structs.replace(SMALL.debian, suite=suite)
+    spec = msgspec.structs.replace(SMALL.spec, differences=differences)
+    return msgspec.structs.replace(SMALL, debian=debian, spec=spec)
 
 
 def test_nothing_asked_for_is_the_first_suite_with_the_runtime() -> None:
@@ -31,31 +40,31 @@ def test_files_and_hands_are_added_up() -> None:
 @pytest.mark.parametrize(
     ("asked", "options", "before", "suite", "difference"),
     [
-        ({}, {}, None, "bookworm", ()),
+        ({}, {}, "", "bookworm", ()),
         ({}, {}, "trixie", "trixie", ()),
         ({}, {"suite": "trixie"}, "bookworm", "trixie", ()),
         (
             {},
             {"newest": "2025-01-01"},
-            None,
+            "",
             "bookworm",
             ("Python packages published after 2025-01-01T00:00:00 were left out",),
         ),
-        ({"python_version": "3.13"}, {}, None, "trixie", ()),
-        ({"python_version": "3.11"}, {}, None, "bookworm", ()),
-        ({"requires_python": ">=3.9"}, {}, None, "bookworm", ()),
-        ({"requires_python": ">=3.11.2,<3.12"}, {}, None, "bookworm", ()),
+        ({"python_version": "3.13"}, {}, "", "trixie", ()),
+        ({"python_version": "3.11"}, {}, "", "bookworm", ()),
+        ({"requires_python": ">=3.9"}, {}, "", "bookworm", ()),
+        ({"requires_python": ">=3.11.2,<3.12"}, {}, "", "bookworm", ()),
         (
             {"python_version": "3.9"},
             {"python": "3.11"},
-            None,
+            "",
             "bookworm",
             ("Python 3.9 asked for, 3.11 used on purpose",),
         ),
         (
             {"requires_python": "<3.10"},
             {"python": "3.13"},
-            None,
+            "",
             "trixie",
             ("Python <3.10 asked for, 3.13 used on purpose",),
         ),
@@ -64,13 +73,13 @@ def test_files_and_hands_are_added_up() -> None:
 def test_the_suite_follows_the_python(
     asked: dict[str, str],
     options: dict[str, str],
-    before: str | None,
+    before: str,
     suite: str,
     difference: tuple[str, ...],
 ) -> None:
     """A suite has one Python; another is taken on purpose only, and that is recorded."""
     detected = Detected(winner="Python", **asked)  # type: ignore[arg-type]
-    wanted = decide(detected, Options(**options), before)  # type: ignore[arg-type]
+    wanted = decide(detected, Options(**options), lock_of(before) if before else None)  # type: ignore[arg-type]
     assert wanted.suite.name == suite
     assert wanted.differences == difference
 
@@ -111,6 +120,22 @@ def test_a_part_of_an_environment_is_never_locked() -> None:
     beyond = Detected(winner="R", unsupported=(sentence, other), suggestions=(suggestion,))
     with pytest.raises(Refused, match="needs a channel"):
         decide(beyond, Options(accept=True), None)
+
+
+def test_what_was_agreed_to_once_stays_agreed() -> None:
+    """The lock states it; locking again does not ask anew, but for anything else it does."""
+    sentence = "install.R needs CRAN"
+    suggestion = Suggestion(sentence, "R comes from Debian", debian=("r-base-core",))
+    asked = Detected(winner="R", unsupported=(sentence,), suggestions=(suggestion,))
+    again = decide(asked, Options(), lock_of("bookworm", "R comes from Debian"))
+    assert again.differences == ("R comes from Debian",)
+    with pytest.raises(Refused, match="Accept this instead"):
+        decide(asked, Options(), lock_of("bookworm", "something else"))
+    old = Detected(winner="Python", python_version="3.9")
+    stated = "Python 3.9 asked for, 3.11 used on purpose"
+    assert decide(old, Options(), lock_of("bookworm", stated)).differences == (stated,)
+    with pytest.raises(Refused, match=r"ask for Python 3\.9"):
+        decide(old, Options(suite="trixie"), lock_of("bookworm", stated))
 
 
 def test_what_was_asked_by_hand_is_remembered() -> None:

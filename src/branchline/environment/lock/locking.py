@@ -77,9 +77,8 @@ def lock_environment(
         Corrupt: Something that came is not what it must be.
         Unavailable: A mirror or an index cannot be reached.
     """
-    suite_before = before.lock.debian.suite if before else None
-    wanted = decide(detected, options, suite_before)
-    if suite_before != wanted.suite.name:
+    wanted = decide(detected, options, before.lock if before else None)
+    if before is not None and before.lock.debian.suite != wanted.suite.name:
         before = None
     free = _Free.of(options.upgrade, before)
     debian = _debian(wanted, options, store, before, free, machine, progress)

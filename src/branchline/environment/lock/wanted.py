@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from branchline.environment.lock.model import SpecPart
+from branchline.environment.lock.model import Lock, SpecPart
 from branchline.environment.lock.python.resolve import PythonWanted
 from branchline.environment.lock.suites import RUNTIME, SUITES, Suite, pythons, suite_named
 from branchline.environment.spec import Detected
@@ -79,24 +79,25 @@ class Wanted:
         return bool(self.python.requirements or self.python.more)
 
 
-def decide(detected: Detected | None, options: Options, suite_before: str | None) -> Wanted:
-    """Put together what was detected and what a person decided.
+def decide(detected: Detected | None, options: Options, before: Lock | None) -> Wanted:
+    """Put together what was detected and what a person decided, now or for an earlier lock.
 
     Args:
         detected: What spec files ask for; None where there are none.
         options: The person's decisions.
-        suite_before: The suite of the lock that is renewed.
+        before: The lock that is renewed: its suite stays, and differences it states were agreed to.
 
     Raises:
         Refused: Something asked for cannot be locked, or the Python asked for is not to be had.
     """
     asked = detected or Detected(winner=BY_HAND)
+    agreed = before.spec.differences if before else ()
     differences: tuple[str, ...] = ()
-    if options.accept:
+    if options.accept or all(each.difference in agreed for each in asked.suggestions):
         asked, differences = asked.accepting_suggestions()
     _refuse_unsupported(asked)
-    suite = _suite(asked, options, suite_before)
-    python_difference = _python(asked, options, suite)
+    suite = _suite(asked, options, before.debian.suite if before else None)
+    python_difference = _python(asked, options, suite, agreed)
     added = tuple(_requirement(text) for text in options.with_python)
     wanted = PythonWanted(
         requirements=tuple(dict.fromkeys((*asked.python, *added))),
@@ -138,7 +139,9 @@ def _suite(asked: Detected, options: Options, before: str | None) -> Suite:
     return next((s for s in SUITES.values() if series == s.python), next(iter(SUITES.values())))
 
 
-def _python(asked: Detected, options: Options, suite: Suite) -> tuple[str, ...]:
+def _python(
+    asked: Detected, options: Options, suite: Suite, agreed: Sequence[str]
+) -> tuple[str, ...]:
     """Return what to record where another Python is taken than was asked for.
 
     Raises:
@@ -156,14 +159,15 @@ def _python(asked: Detected, options: Options, suite: Suite) -> tuple[str, ...]:
         said = f"Python {asked.requires_python}"
     if said is None:
         return ()
-    if options.python is None:
+    difference = f"{said} asked for, {suite.python} used on purpose"
+    if options.python is None and difference not in agreed:
         fitting = [s.name for s in SUITES.values() if _fits(asked, s)]
         other = f"lock with --suite {fitting[0]}, or " if fitting else ""
         raise Refused(
             f"The spec files ask for {said}, and {pythons()}",
             advice=f"{other}take {suite.python} on purpose with --python {suite.python}".capitalize(),
         )
-    return (f"{said} asked for, {suite.python} used on purpose",)
+    return (difference,)
 
 
 def _newest(options: Options) -> tuple[str, ...]:
