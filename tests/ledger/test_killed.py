@@ -19,10 +19,10 @@ def test_two_hundred_kills_lose_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(2, 12))
+@pytest.mark.parametrize("seed", range(2, 52))
 def test_ten_thousand_kills_lose_nothing(seed: int, tmp_path: Path) -> None:
-    """The same, for as long as a night is."""
-    kill_again_and_again(tmp_path, 1000, seed=seed, fresh=100)
+    """The same fifty times over, with ledgers that live longer."""
+    kill_again_and_again(tmp_path, 200, seed=seed, fresh=100)
     shutil.rmtree(tmp_path)
 
 
