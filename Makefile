@@ -7,7 +7,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## a train visits four hospitals, and its result is verified
 	@scripts/setup demo
@@ -26,9 +26,6 @@ lint: setup ## format, lint, types and house only
 	@$(BIN)/mypy --strict
 	@$(BIN)/lint-imports --no-logo
 
-bench-environment: setup ## locked environments, beside venv and pip
-	@$(BIN)/python benchmarks/environment.py $(BENCH)
-
 soak: setup ## crashes and restarts over many seeds (minutes)
 	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m soak $(PYTEST)
 
@@ -42,6 +39,9 @@ bench-round: setup ## an empty federated round, beside Flower's
 
 bench-ledger: setup ## the ledger, beside pymerkle and a bare SQLite table
 	@$(BIN)/python benchmarks/ledger.py $(BENCH)
+
+bench-environment: setup ## locked environments, beside venv and pip
+	@$(BIN)/python benchmarks/environment.py $(BENCH)
 
 setup: ## Debian packages and .venv for developers
 	@scripts/setup dev
