@@ -142,6 +142,13 @@ def test_a_reordering_is_told_and_loses_nothing(order: list[int]) -> None:
     assert [entry.number for entry in report.entries] == list(range(MOST))
 
 
+def test_what_never_was_is_complete() -> None:
+    """Of a topic without entries nothing is missing."""
+    for leaves in ([], [noise(1), noise(2)]):
+        report = read_topic(full(Ledger(leaves)), SECRET, ACTORS)
+        assert (report.complete, report.count, report.entries) == (True, 0, ())
+
+
 def test_an_end_cut_off_is_noticed_by_who_keeps_the_counter() -> None:
     """The last entries can be left out only towards those who do not know how many there are."""
     ledger = Ledger(own(number) for number in range(5))

@@ -78,6 +78,7 @@ def test_a_package_holds(tmp_path: Path, full: bool) -> None:
     """Both verifiers find every step to hold, and open exactly the fields shown."""
     report, _ = both(tmp_path, world.sample(full), world.policy().digest)
     assert report.verified
+    report.require()
     assert report.entries[43] == {"act": "stop.released", "round": 1}
     included = {step.name for step in report.steps if step.outcome == "passed"}
     assert included == set(_STEPS) - {"evidence", "tags" if full else "ledger"}
@@ -245,6 +246,7 @@ _TAMPERED: list[tuple[str, bool, Change, str]] = [
     ("a folder more", True, _set("tags/more", b""), "files"),
     ("an entry without a receipt", True, _move("entries/3.sd-jwt", "entries/4.sd-jwt"), "files"),
     ("an entry without its end", True, _set("entries/3.sd-jwt", b"a.b.c"), "files"),
+    ("a position too large", True, _move("vkey", f"entries/{2**63}.sd-jwt"), "files"),
     ("a policy cut", True, _replace("policy.txt", b"quorum", b"quora"), "policy"),
     ("a weaker policy", True, _replace("policy.txt", b"3 site-0", b"9 site-0"), "policy"),
     ("another key", True, _set("vkey", b"x\n"), "policy"),
@@ -297,6 +299,8 @@ def test_tampering_is_named(tmp_path: Path, full: bool, change: Change, step: st
     report, _ = both(tmp_path, world.packed(files))
     assert not report.verified
     assert failing(report) == step.split()
+    with pytest.raises(Corrupt, match=f"\\({step.split()[0]}\\) fails"):
+        report.require()
 
 
 def test_a_topic_without_entries_is_complete(tmp_path: Path) -> None:

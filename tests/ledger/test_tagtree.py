@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +26,7 @@ from branchline.ledger.tagproof import (
     statement_topic,
 )
 from branchline.ledger.tagtree import NewTags, TagTree
-from branchline.ledger.topics import tag_of
+from branchline.ledger.topics import LOOK_AHEAD, tag_of
 
 SECRET = bytes([3]) * 32
 ROOT = from_base64("FBS9JWhXYPWRM0L0hP0QtPsoggBXaN6ieG2u3hlllJE=")
@@ -236,3 +238,20 @@ def test_everybody_finds_the_statements() -> None:
     """The topic of a ledger's tag trees follows from its name alone."""
     secret = statement_topic("log.example/branchline")
     assert secret.hex() == "865a0d1adc4eed2eb7cfb820de433d16cda22ffc081d0ec667bcde96762f25ed"
+
+
+@pytest.mark.slow
+def test_a_proof_over_a_million_tags_is_small() -> None:
+    """What a light reader is sent stays below 20 KB: a topic of ten entries, proved complete."""
+    chance = Random(1)
+    count, own = 1_000_000, {chance.randrange(1_000_000): number for number in range(10)}
+    tagged = (
+        from_base64url(tag_of(SECRET, own[at])) if at in own else chance.randbytes(16)
+        for at in range(count)
+    )
+    tree = TagTree(b"".join(tag + at.to_bytes(8) for at, tag in enumerate(tagged)), count)
+    asked = [tag_of(SECRET, number) for number in range(len(own) + LOOK_AHEAD)]
+    data = tree.prove(asked).data
+    assert len(data) <= 20_000
+    found = check_tags(parse_tag_proof(data), tree.head, asked)
+    assert {at for positions in found.values() for at in positions} == set(own)

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.resources import files as resources
-from typing import Annotated, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 import msgspec
 
@@ -27,7 +27,7 @@ from branchline.ledger.entry import Entry
 from branchline.ledger.proof.checkpoint import Checkpoint
 from branchline.ledger.proof.policy import Policy
 from branchline.ledger.proof.receipt import Receipt
-from branchline.ledger.tagproof import TagProof
+from branchline.ledger.tagproof import Count, TagProof
 from branchline.ledger.tiles import CHECKPOINT, TILE_WIDTH, TileName, bundle_name, edge_names
 
 FORMAT = "bl-package/v1"
@@ -81,10 +81,6 @@ What is in here:
     evidence/           what else belongs to the case
     verify.py           the verifier: one file of Python, to be read
 """
-
-
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-"""A number of entries, or a position, as it stands in a package."""
 
 
 class NamedKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

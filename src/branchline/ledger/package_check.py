@@ -39,7 +39,7 @@ from branchline.ledger.package import (
     Topic,
     ledger_names,
 )
-from branchline.ledger.proof.checkpoint import Checkpoint
+from branchline.ledger.proof.checkpoint import Checkpoint, parse_decimal
 from branchline.ledger.proof.evidence import HEADER, check_evidence
 from branchline.ledger.proof.policy import Policy, parse_policy
 from branchline.ledger.proof.receipt import parse_receipt, verify_receipt
@@ -102,6 +102,20 @@ class PackageReport(msgspec.Struct, frozen=True):
         """Whether no step failed, and none was out of reach."""
         wrong = (Outcome.FAILED, Outcome.NOT_REACHED)
         return not any(step.outcome in wrong for step in self.steps)
+
+    def require(self) -> None:
+        """Refuse a package that does not hold.
+
+        Raises:
+            Corrupt: Naming the first step that failed.
+        """
+        for step in self.steps:
+            if step.outcome is Outcome.FAILED:
+                raise Corrupt(
+                    f"The package does not hold; step {step.number} ({step.name}) fails: "
+                    f"{step.reason}",
+                    advice="Do not rely on it; ask its sender for another",
+                )
 
     def step(self, name: str) -> Step:
         """Return what came of a step by its name."""
@@ -201,13 +215,17 @@ def _files(case: _Case) -> Found:
             raise Corrupt(f"The file {name[:200]} has no place in a package")
         if digest_of(case.read(name)) != digest:
             raise Corrupt(f"The file {name[:200]} is not the one that is listed")
-    for position in sorted({int(m[1]) for m in map(_ENTRY.fullmatch, listed) if m}):
+    for position in sorted({_position(m[1]) for m in map(_ENTRY.fullmatch, listed) if m}):
         jws, *disclosures = case.read(f"entries/{position}.sd-jwt").decode("latin-1").split("~")
         case.read(f"entries/{position}.tlog-proof")
         if not disclosures or disclosures.pop():
             raise Corrupt(f"The entry {position} is not of the form <JWS>~<disclosure>~…~")
         case.entries[position] = Entry(jws, tuple(disclosures))
     return {"files": len(listed)}
+
+
+def _position(text: str) -> int:
+    return parse_decimal(text, "position in a name")
 
 
 def _policy(case: _Case) -> Found:
@@ -271,7 +289,7 @@ def _tags(case: _Case) -> Found:
         head = convert(plain, TagTreeHead)
     except msgspec.ValidationError:
         head = None
-    if head is None or min(head.size, head.covered) < 0 or head.covered > stated.position:
+    if head is None or head.covered > stated.position:
         raise Corrupt(f"The entry {stated.position} does not state the head of a tag tree")
     leaves = {position: shown.leaf for position, shown in case.entries.items()}
     reader = LightReader(parse_tag_proof(case.read(TAG_PROOF)), head, leaves)

@@ -16,12 +16,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from operator import ge
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
 from branchline.foundation.encoding import from_base64url
 from branchline.foundation.errors import Corrupt
+from branchline.ledger.proof.checkpoint import LARGEST
 from branchline.ledger.proof.merkle import EMPTY_ROOT, HASH_SIZE, leaf_hash, node_hash
 from branchline.ledger.topics import TAG_BYTES
 
@@ -37,6 +38,10 @@ _LEAF_BYTES = _NUMBER_BYTES + RECORD_BYTES
 _LABEL = b"bl-tag-tree/v1\n"
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
+"""A number of tags or entries as it stands in messages."""
+
+
 class TagTreeHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a tag tree is named by; as plain values, the fields of the entry that states it.
 
@@ -46,9 +51,9 @@ class TagTreeHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         covered: The tree holds all tags of the ledger's first ``covered`` entries, and no others.
     """
 
-    size: int
+    size: Count
     root: bytes
-    covered: int
+    covered: Count
 
 
 class TagLeaf(NamedTuple):

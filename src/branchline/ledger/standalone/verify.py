@@ -206,8 +206,8 @@ Checkpoint = tuple[str, int, bytes]
 
 
 def _decimal(text: str, what: str) -> int:
-    if not _DECIMAL.fullmatch(text):
-        raise Failed(f"The {what} is not a plain decimal number")
+    if not _DECIMAL.fullmatch(text) or int(text) >= 2**63:
+        raise Failed(f"The {what} is not a plain decimal number below 2^63")
     return int(text)
 
 
@@ -689,7 +689,8 @@ def check_files(case: Case) -> Found:
         digest = hashlib.sha256(case.files.read(name)).hexdigest()
         if listed[name] != "sha256:" + digest:
             raise Failed(f"The file {name:.200} is not the one that is listed")
-    positions = {int(match[1]) for match in map(_ENTRY.fullmatch, listed) if match}
+    named = map(_ENTRY.fullmatch, listed)
+    positions = {_decimal(match[1], "position in a name") for match in named if match}
     for position in sorted(positions):
         name = f"entries/{position}."
         text, proof = case.files.read(name + "sd-jwt"), case.files.read(name + "tlog-proof")
@@ -901,7 +902,7 @@ def check_evidence(case: Case) -> Found:
 def _contradiction(case: Case, data: bytes) -> str:
     """Check evidence that a log of the policy signed two things that cannot both be true."""
     parts = data.decode("utf-8", "replace").split("\n\n")
-    if len(parts) != 5:
+    if len(parts) != 5 or len(data) > 2 * _MOST_NOTE:
         raise Failed("A file of evidence does not hold two checkpoints")
     hashes = [from_base64(line) for line in parts[0].split("\n")[1:]]
     notes = (f"{parts[1]}\n\n{parts[2]}\n", f"{parts[3]}\n\n{parts[4]}")
