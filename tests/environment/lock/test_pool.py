@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,14 @@ def test_what_is_missing_and_what_is_no_hash_are_told_apart(tmp_path: Path) -> N
         pool.verified(SHA, 1, "hello")
     with pytest.raises(Refused, match="not a SHA-256"):
         pool.path("../../etc/passwd")
+
+
+def test_what_a_killed_fetch_left_is_removed_a_day_later(tmp_path: Path) -> None:
+    """Others' folders of today stay: somebody may be at it."""
+    pool = Pool(tmp_path / "debs")
+    with pool.scratch() as today:
+        (today.parent / "left").mkdir()
+        os.utime(today.parent / "left", (0, 0))
+        with pool.scratch() as mine:
+            assert {folder.name for folder in today.parent.iterdir()} == {today.name, mine.name}
+    assert not list(today.parent.iterdir())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -110,8 +109,8 @@ def keep_text(text: bytes, name: Sha256, store: Pools, what: str) -> None:
             advice="Take both from where they were kept, or lock again",
         )
     if not store.texts.has(name):
-        with tempfile.TemporaryDirectory(prefix="branchline-text-") as folder:
-            file = Path(folder) / "text"
+        with store.texts.scratch() as folder:
+            file = folder / "text"
             file.write_bytes(text)
             store.texts.adopt(file, name, len(text), what)
 

@@ -11,11 +11,16 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from branchline.foundation.durable import make_folder, sync_file, sync_folder
 from branchline.foundation.errors import Corrupt, NotFound, Refused
 
+_STALE_SECONDS = 86_400
 _NAME = re.compile(r"[0-9a-f]{64}")
 
 
@@ -79,6 +84,20 @@ class Pool:
         sync_folder(self.folder)
         file.unlink(missing_ok=True)
         return target
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give a folder for files on their way in: beside the pool, on its file system.
+
+        What a killed program left in one is removed by whoever needs one a day later.
+        """
+        beside = make_folder(self.folder.parent / "fetching", 0o755)
+        for old in beside.iterdir():
+            with suppress(FileNotFoundError):  # its owner was quicker
+                if time.time() - old.stat().st_mtime > _STALE_SECONDS:
+                    shutil.rmtree(old, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=beside) as name:
+            yield Path(name)
 
     def verified(self, sha256: str, size: int, what: str) -> Path:
         """Return a file's path after its bytes were read and found to be right.

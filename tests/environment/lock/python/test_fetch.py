@@ -75,7 +75,8 @@ def test_other_bytes_are_refused(index: Index, shelf: Shelf, cut: int | None, wh
     index.sent[wheel.file] = data[:cut] if cut else bytes([data[0] ^ 1]) + data[1:]
     with pytest.raises(Corrupt, match=f"{wheel.file} has .*{why}"):
         fetch_wheels([wheel], shelf.wheels, TARGET)
-    assert not list(shelf.wheels.folder.iterdir())
+    assert not shelf.wheels.folder.exists()
+    assert not list((shelf.folder / "fetching").iterdir())
 
 
 def test_offline_and_unreachable_are_told_apart(index: Index, shelf: Shelf) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -13,7 +12,6 @@ from branchline.environment.lock.debian.machine import Machine
 from branchline.environment.lock.debian.sources import Source, choose
 from branchline.environment.lock.model import DebianPackage
 from branchline.environment.lock.pool import Pool
-from branchline.foundation.durable import make_folder
 from branchline.foundation.errors import BranchlineError, Corrupt, NotFound, Unavailable
 
 OFFERS = (
@@ -49,13 +47,12 @@ def fetch_debs(
     """
     sources = choose(machine.sources, suite)
     root = AptRoot(cache, machine, sources)
-    make_folder(debs.folder, 0o755)
     failed: dict[DebianPackage, BranchlineError] = {}
-    with root.held(), tempfile.TemporaryDirectory(prefix=".fetch-", dir=debs.folder) as name:
+    with root.held(), debs.scratch() as folder:
         for start in range(0, len(packages), _BATCH):
             waiting: Iterable[DebianPackage] = packages[start : start + _BATCH]
             for mirror in range(_most_mirrors(sources)):
-                wanted = _wanted(waiting, sources, mirror, Path(name))
+                wanted = _wanted(waiting, sources, mirror, folder)
                 failed |= _download(wanted, root, debs)
                 waiting = [package for package in wanted if package in failed]
                 if not waiting:

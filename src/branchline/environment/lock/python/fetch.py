@@ -6,7 +6,6 @@ import base64
 import netrc
 import os
 import ssl
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,6 @@ from branchline.environment.lock.model import Sha256
 from branchline.environment.lock.pool import Pool
 from branchline.environment.lock.python.pylock import NamedWheel, Target, every_url
 from branchline.environment.lock.python.uv import Question, compile_pylock, variables
-from branchline.foundation.durable import make_folder
 from branchline.foundation.errors import BranchlineError, Corrupt, NotFound, Unavailable
 
 OFFERS = (
@@ -72,15 +70,11 @@ def fetch_wheels(
 
 def _fetch_all(wheels: Sequence[NamedWheel], pool: Pool) -> dict[NamedWheel, BranchlineError]:
     """Fetch what can be fetched; return the rest, each with its reason."""
-    make_folder(pool.folder, 0o755)
     opener = _Opener()
     failed: dict[NamedWheel, BranchlineError] = {}
-    with (
-        tempfile.TemporaryDirectory(prefix=".fetch-", dir=pool.folder) as name,
-        ThreadPoolExecutor(_AT_ONCE) as threads,
-    ):
+    with pool.scratch() as folder, ThreadPoolExecutor(_AT_ONCE) as threads:
         jobs = {
-            wheel: threads.submit(_fetch_one, wheel, opener, Path(name) / wheel.file, pool)
+            wheel: threads.submit(_fetch_one, wheel, opener, folder / wheel.file, pool)
             for wheel in wheels
         }
         for wheel, job in jobs.items():
