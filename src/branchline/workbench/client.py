@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from branchline.environment.image.store import Store, default_store_folder
 from branchline.environment.named import image_named
 from branchline.environment.service import Progress
 from branchline.foundation.clock import Clock, SystemClock
@@ -31,7 +32,7 @@ from branchline.journey.request import OnDecline
 from branchline.train.bundle import Bundle, open_bundle, pack, sign_bundle
 from branchline.train.environment import TrainEnvironment
 from branchline.workbench.core import Core, StudyState
-from branchline.workbench.environments import bring
+from branchline.workbench.environments import bring, build_folder, lock_folder
 from branchline.workbench.home import CentralRef, KeptTrain, WorkbenchHome, default_folder
 from branchline.workbench.journey import Journey
 from branchline.workbench.loop import PrivateLoop
@@ -166,6 +167,55 @@ class Client:
         return bundle.digest
 
     # Environments
+
+    def lock_environment(
+        self,
+        folder: str | Path,
+        *,
+        upgrade: Sequence[str] | None = (),
+        store: Path | None = None,
+        offline: bool = False,
+        progress: Progress = _silent,
+    ) -> Digest:
+        """Lock what a folder's spec files ask for; return the lock's digest.
+
+        Args:
+            folder: A project's or train's folder; the lock is written there.
+            upgrade: Packages that may get newer versions; None for all of them.
+            store: The folder of packages and images; this person's own by default.
+            offline: Ask nobody: take the package lists at hand.
+            progress: Told, in a few words, what is done.
+
+        Raises:
+            Refused: Something asked for does not exist, cannot be locked, or excludes the rest.
+            Unavailable: A mirror or an index cannot be reached.
+        """
+        place = Store(store or default_store_folder())
+        return lock_folder(Path(folder), place, progress, upgrade, offline).digest
+
+    def build_environment(
+        self,
+        folder: str | Path,
+        *,
+        store: Path | None = None,
+        offline: bool = False,
+        progress: Progress = _silent,
+    ) -> Digest:
+        """Build the image of a folder's lock, and write its digest there; return it.
+
+        Args:
+            folder: A folder with a lock.
+            store: The folder of packages and images; this person's own by default.
+            offline: Fetch nothing: take the packages at hand.
+            progress: Told, in a few words, what is done.
+
+        Raises:
+            NotFound: There is no lock, or a package is not to be had.
+            Corrupt: A package is not what the lock names.
+            Refused: A package cannot be built in, or another image came out than the lock names.
+        """
+        place = Store(store or default_store_folder())
+        return build_folder(Path(folder), place, progress, offline).digest
 
     def push_environment(
         self,
