@@ -19,20 +19,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from branchline.environment.image.store import Store, default_store_folder
-from branchline.environment.named import image_named
 from branchline.environment.service import Progress
 from branchline.foundation.clock import Clock, SystemClock
 from branchline.foundation.digest import Digest, parse_digest
-from branchline.foundation.errors import NotFound, Refused
+from branchline.foundation.errors import Refused
 from branchline.journey import acts, messages
 from branchline.journey.enrolment import join
 from branchline.journey.invitation import parse_invitation
 from branchline.journey.request import OnDecline
 from branchline.train.bundle import Bundle, open_bundle, pack, sign_bundle
-from branchline.train.environment import TrainEnvironment
 from branchline.workbench.core import Core, StudyState
-from branchline.workbench.environments import bring, build_folder, lock_folder
+from branchline.workbench.environment_verbs import EnvironmentVerbs, silent
 from branchline.workbench.home import CentralRef, KeptTrain, WorkbenchHome, default_folder
 from branchline.workbench.journey import Journey
 from branchline.workbench.loop import PrivateLoop
@@ -43,11 +40,7 @@ T = TypeVar("T")
 __all__ = ["Client", "Journey", "StudyState"]
 
 
-def _silent(said: str) -> None:
-    """Tell nobody what is done."""
-
-
-class Client:
+class Client(EnvironmentVerbs):
     """A researcher at a central service.
 
     Args:
@@ -156,7 +149,7 @@ class Client:
         self._keep(bundle)
         return bundle
 
-    def send_train(self, folder: str | Path, *, progress: Progress = _silent) -> Digest:
+    def send_train(self, folder: str | Path, *, progress: Progress = silent) -> Digest:
         """Pack a train's folder and bring the bundle to central; once is enough.
 
         The image that its lock names is brought, too, if it is on this machine and not there.
@@ -165,83 +158,6 @@ class Client:
         self._send(bundle.digest)
         self._bring(bundle.environment, progress)
         return bundle.digest
-
-    # Environments
-
-    def lock_environment(
-        self,
-        folder: str | Path,
-        *,
-        upgrade: Sequence[str] | None = (),
-        store: Path | None = None,
-        offline: bool = False,
-        progress: Progress = _silent,
-    ) -> Digest:
-        """Lock what a folder's spec files ask for; return the lock's digest.
-
-        Args:
-            folder: A project's or train's folder; the lock is written there.
-            upgrade: Packages that may get newer versions; None for all of them.
-            store: The folder of packages and images; this person's own by default.
-            offline: Ask nobody: take the package lists at hand.
-            progress: Told, in a few words, what is done.
-
-        Raises:
-            Refused: Something asked for does not exist, cannot be locked, or excludes the rest.
-            Unavailable: A mirror or an index cannot be reached.
-        """
-        place = Store(store or default_store_folder())
-        return lock_folder(Path(folder), place, progress, upgrade, offline).digest
-
-    def build_environment(
-        self,
-        folder: str | Path,
-        *,
-        store: Path | None = None,
-        offline: bool = False,
-        progress: Progress = _silent,
-    ) -> Digest:
-        """Build the image of a folder's lock, and write its digest there; return it.
-
-        Args:
-            folder: A folder with a lock.
-            store: The folder of packages and images; this person's own by default.
-            offline: Fetch nothing: take the packages at hand.
-            progress: Told, in a few words, what is done.
-
-        Raises:
-            NotFound: There is no lock, or a package is not to be had.
-            Corrupt: A package is not what the lock names.
-            Refused: A package cannot be built in, or another image came out than the lock names.
-        """
-        place = Store(store or default_store_folder())
-        return build_folder(Path(folder), place, progress, offline).digest
-
-    def push_environment(
-        self,
-        environment: str | Path,
-        *,
-        store: Path | None = None,
-        progress: Progress = _silent,
-    ) -> Digest:
-        """Bring an environment's image to central; what is there is not sent again.
-
-        Args:
-            environment: The image's digest, or a folder whose lock names it.
-            store: The folder of images; this person's own by default.
-            progress: Told, in a few words, what is sent.
-
-        Raises:
-            NotFound: The image, or a lock, is not on this machine.
-            Refused: Central does not take it.
-        """
-        image = image_named(environment)
-        if not self._run(lambda core: bring(core, image, progress, store)):
-            raise NotFound(
-                f"The image {image} is not on this machine",
-                advice="Build it with 'branchline environment build'",
-            )
-        return image
 
     # Journeys
 
@@ -257,7 +173,7 @@ class Client:
         quorum: int | None = None,
         deadline_seconds: int | None = None,
         on_decline: OnDecline | None = None,
-        progress: Progress = _silent,
+        progress: Progress = silent,
     ) -> Journey:
         """Send a train on a journey.
 
@@ -345,11 +261,6 @@ class Client:
 
         self._run(work)
         self.home.keep_train(digest, data, KeptTrain(kept.author, (*kept.sent, origin)))
-
-    def _bring(self, environment: TrainEnvironment, progress: Progress) -> None:
-        image = environment.image
-        if image is not None:
-            self._run(lambda core: bring(core, image, progress))
 
     def _running(self) -> PrivateLoop:
         if self._loop is None:
