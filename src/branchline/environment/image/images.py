@@ -21,7 +21,7 @@ from branchline.foundation.keys import Identity, PublicKeys
 MANIFEST_NAME, CONFIG_NAME, SIGNATURE_NAME = "manifest.json", "config.json", "signature.jws"
 SIGNATURE_TYPE = "branchline-image+jws"
 
-_BESIDE = ("README", "recipe", PYLOCK_NAME, SBOM_NAME)
+_BESIDE = ("README", "Dockerfile", "recipe", PYLOCK_NAME, SBOM_NAME)
 """What an image says of itself, and what therefore lies beside it, too."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from branchline.environment.image import recipe
@@ -35,6 +35,11 @@ def build_meta(
     }
     if lock.python is not None:
         texts[PYLOCK_NAME] = pylock(store, lock.python.pylock_sha256)
+    return text_layer(texts, store)
+
+
+def text_layer(texts: Mapping[str, bytes], store: Store) -> Layer:
+    """Return the layer of an image's own texts, by file name."""
     entries = []
     with store.temporary("meta") as scratch:
         for name, text in texts.items():
