@@ -16,7 +16,8 @@ _EXPIRED = re.compile(r"Release file for \S+ is expired \((invalid since [^)]*)\
 _FUTURE = re.compile(r"Release file for \S+ is not valid yet")
 _MOVING = re.compile(r"Hash Sum mismatch|unexpected size|Mirror sync in progress")
 _ABSENT = re.compile(r"does not have a Release file|\b404\b|File not found")
-_ERROR = re.compile(r"^(?:E|W|Err): ?(.*)$", re.MULTILINE)
+_ERROR = re.compile(r"^E: ?(.*(?:\n[ \t]+\S.*)*)", re.MULTILINE)
+_WARNING = re.compile(r"^(?:W|Err):? ?(.*)$", re.MULTILINE)
 _RELATION = re.compile(
     r"^ ?(?P<package>\S+) : (?P<kind>Depends|PreDepends|Conflicts|Breaks|Recommends): (?P<what>.+)$"
 )
@@ -98,5 +99,7 @@ def _relations(said: str) -> list[tuple[str, str]]:
 
 
 def _last_error(said: str) -> str:
-    found = _ERROR.findall(said) or [line for line in said.splitlines() if line.strip()]
-    return (found[0].strip() if found else "it gave no reason")[:_LONGEST]
+    """Return apt's first error, with the lines that belong to it, else its first warning."""
+    found = _ERROR.search(said) or _WARNING.search(said)
+    words = " ".join((found[1] if found else said).split())
+    return words[:_LONGEST].rstrip(" .:") or "apt gave no reason"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 
 from branchline.foundation.errors import Corrupt
 
 Stanza = Mapping[str, str]
 """Fields by their lower-case names; the lines of a value keep their breaks, not their indent."""
 
-_NAMES = re.compile(rb"^Package: (\S+)$", re.MULTILINE)
+_PACKAGE = b"Package: "
 _PROVIDERS = re.compile(rb"^Provides: .*$", re.MULTILINE)
 
 
@@ -61,31 +62,23 @@ class Index:
 
     def find(self, names: Iterable[str]) -> dict[str, list[Stanza]]:
         """Return the stanzas of the packages named, by name."""
-        wanted = {name.encode() for name in names}
-        found: dict[str, list[Stanza]] = defaultdict(list)
-        if not wanted:
-            return found
-        for piece in self._data.split(b"\n\n"):
-            # ``Package`` is the first field of every stanza that Debian's tools write.
-            end = piece.find(b"\n", 9)
-            if piece[9 : end if end >= 0 else None] in wanted and piece.startswith(b"Package: "):
-                read = self._read(piece)
-                found[read["package"]].append(read)
-        return found
+        return {
+            name: [self._read(start) for start in self._starts[name.encode()]]
+            for name in names
+            if name.encode() in self._starts
+        }
 
     def essential(self) -> set[str]:
         """Return the names of the packages that no system may lack."""
         found, at = set(), -1
         while (at := self._data.find(b"\nEssential: yes\n", at + 1)) >= 0:
-            start = self._data.rfind(b"\n\n", 0, at) + 2 if b"\n\n" in self._data[:at] else 0
-            match = _NAMES.search(self._data, start, at)
-            if match:
-                found.add(match[1].decode())
+            before = self._data.rfind(b"\n\n", 0, at)
+            found.add(self._name(before + 2 if before >= 0 else 0).decode())
         return found
 
     def names(self) -> set[str]:
         """Return the names of all packages."""
-        return {name.decode("utf-8", "replace") for name in _NAMES.findall(self._data)}
+        return {name.decode("utf-8", "replace") for name in self._starts}
 
     def providers(self, virtual: str) -> set[str]:
         """Return the packages that provide a virtual one."""
@@ -93,9 +86,30 @@ class Index:
         found = set()
         for match in _PROVIDERS.finditer(self._data):
             if word.search(match[0][len(b"Provides:") :]):
-                start = self._data.rfind(b"Package: ", 0, match.start()) + len(b"Package: ")
-                found.add(self._data[start : self._data.find(b"\n", start)].decode())
+                before = self._data.rfind(b"\n\n", 0, match.start())
+                found.add(self._name(before + 2 if before >= 0 else 0).decode())
         return found
 
-    def _read(self, piece: bytes) -> Stanza:
+    @cached_property
+    def _starts(self) -> dict[bytes, list[int]]:
+        """Where the stanzas of each package begin."""
+        found: dict[bytes, list[int]] = defaultdict(list)
+        start = 0
+        while start < len(self._data):
+            if name := self._name(start):
+                found[name].append(start)
+            end = self._data.find(b"\n\n", start)
+            start = end + 2 if end >= 0 else len(self._data)
+        return dict(found)
+
+    def _name(self, start: int) -> bytes:
+        """Return a stanza's package; ``Package`` is the first field that Debian's tools write."""
+        if not self._data.startswith(_PACKAGE, start):
+            return b""
+        end = self._data.find(b"\n", start)
+        return self._data[start + len(_PACKAGE) : end if end >= 0 else None]
+
+    def _read(self, start: int) -> Stanza:
+        end = self._data.find(b"\n\n", start)
+        piece = self._data[start : end if end >= 0 else None]
         return stanza(piece.decode("utf-8", "replace"), self._what)

@@ -156,7 +156,7 @@ class _Locking:
         index = self._root.folder / "kept" / "Packages"
         index.parent.mkdir(exist_ok=True)
         texts = [
-            f"{_control(self._debs.path(p.sha256))}Filename: {_file_of(p)}\nSize: {p.size}\n"
+            f"{_control(self._debs.verified(p.sha256, p.size, p.name))}Filename: {_file_of(p)}\nSize: {p.size}\n"
             f"SHA256: {p.sha256}\n"
             for p in gone.values()
         ]
@@ -185,9 +185,7 @@ class _Locking:
         return chosen
 
     def _packages(
-        self,
-        chosen: Mapping[Chosen, Part],
-        gone: Mapping[str, DebianPackage],
+        self, chosen: Mapping[Chosen, Part], gone: Mapping[str, DebianPackage]
     ) -> tuple[DebianPackage, ...]:
         found = self._find(package.name for package in chosen)
         names = {request.name for request in self._wanted}

@@ -69,7 +69,7 @@ def parse_sources(text: str, what: str, architecture: str) -> Iterator[Source]:
     """
     for stanza in stanzas(text, what):
         components = stanza.get("components", "").split()
-        if "deb" not in stanza.get("types", "").split() or stanza.get("enabled", "") in _NO:
+        if "deb" not in stanza.get("types", "").split() or stanza.get("enabled", "").lower() in _NO:
             continue
         if not _counts(stanza, components, stanza.get("architectures", ""), architecture):
             continue
@@ -110,7 +110,7 @@ def _counts(
 ) -> bool:
     """Tell whether an entry is signed, has the component, and is for this architecture."""
     wanted = architectures.replace(",", " ").split()
-    is_signed = options.get("trusted", "") not in _YES
+    is_signed = options.get("trusted", "").lower() not in _YES
     return COMPONENT in components and is_signed and (not wanted or architecture in wanted)
 
 
