@@ -11,11 +11,12 @@ import pytest
 from tests.environment.image.makers import small_image
 from tests.train.locks import lock
 
+from branchline.environment.errors import EnvironmentDamaged
 from branchline.environment.host import describe_host
 from branchline.environment.image.image import Image
 from branchline.environment.image.store import Store
 from branchline.environment.image.transfer import export_image, import_image
-from branchline.environment.mount import EnvironmentDamaged, ImageMount
+from branchline.environment.mount import ImageMount
 from branchline.foundation.digest import Digest
 from branchline.foundation.errors import BranchlineError, Corrupt, NotFound, Refused, Unavailable
 from branchline.journey.environments import EnvironmentAbsent, Environments, Progress

@@ -15,8 +15,8 @@ from branchline.aggregation.aggregator import AggregationFailed, Aggregator, Com
 from branchline.central.course import Course
 from branchline.central.desk import Desk
 from branchline.central.rights import CENTRAL
+from branchline.environment.errors import EnvironmentDamaged
 from branchline.environment.host import EnvironmentRefused
-from branchline.environment.mount import EnvironmentDamaged
 from branchline.foundation.digest import Bytes, Digest
 from branchline.foundation.errors import BranchlineError, Conflict, Corrupt, Unavailable
 from branchline.foundation.ids import new_id

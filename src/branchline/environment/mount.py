@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from branchline.environment.errors import EnvironmentDamaged
 from branchline.environment.image.images import open_image
 from branchline.environment.image.store import Store
 from branchline.environment.image.trees import Trees, check_trees, materialise
@@ -30,12 +31,6 @@ _FILES = (
     ("/etc/hosts", "127.0.0.1 localhost\n"),
     ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
 )
-
-
-class EnvironmentDamaged(Corrupt):
-    """An image in the store is not what was built; nothing may run in it."""
-
-    code = "environment-damaged"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from branchline.aggregation.aggregator import AggregationFailed, Aggregator, Combination
-from branchline.environment.mount import EnvironmentDamaged
+from branchline.environment.errors import EnvironmentDamaged
 from branchline.foundation.digest import Bytes, Digest, digest_of
 from branchline.foundation.errors import BranchlineError, Corrupt, NotAllowed, Unavailable
 from branchline.foundation.ids import new_id

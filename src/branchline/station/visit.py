@@ -14,8 +14,8 @@ from sqlalchemy.exc import OperationalError
 
 from branchline.disclosure.findings import Findings
 from branchline.disclosure.policy import person_may_release
+from branchline.environment.errors import EnvironmentDamaged
 from branchline.environment.host import EnvironmentRefused
-from branchline.environment.mount import EnvironmentDamaged
 from branchline.foundation.buffers import Room
 from branchline.foundation.canonical import digest_of_json
 from branchline.foundation.digest import Bytes, Digest
