@@ -37,7 +37,7 @@ COMMANDS: Table = {
     ),
     "show": (
         f"{_E}.show:show",
-        "Show what an image was made from, when, by whom it is signed, and how large it is.",
+        "Show what an image was made from, when, by whom it is signed, and how large its layers are.",
     ),
     "verify": (
         f"{_E}.verify:verify",
@@ -53,7 +53,7 @@ COMMANDS: Table = {
     ),
     "gc": (
         f"{_E}.gc:gc",
-        "Remove layers, files and trees that no image needs, and what builds left behind.",
+        "Remove layers, files and trees that no image of the store needs, and what builds left behind.",
     ),
     "push": (
         f"{_E}.push:push",
