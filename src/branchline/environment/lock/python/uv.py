@@ -20,6 +20,7 @@ from branchline.foundation.errors import Refused, Unavailable
 _SECONDS = 900
 _PIP_SECONDS = 60
 _SETTING = re.compile(r"^(?P<where>[^.]*|:env:)\.(?P<name>[a-z-]+)='(?P<value>.*)'$")
+_YES = ("1", "true", "yes", "on")
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL")
 
@@ -107,6 +108,8 @@ def _words(question: Question) -> list[str]:
         words += ["--exclude-newer", question.newest]
     words += ["--offline"] if question.offline else []
     words += ["--no-deps"] if question.alone else []
+    # uv has no variable for this one.
+    words += ["--no-index"] if _pip_settings().get("no-index", "").lower() in _YES else []
     return words
 
 
@@ -144,8 +147,6 @@ def variables() -> dict[str, str]:
             env["UV_INDEX"] = " ".join(more.split())
             # As pip does: an index that has one version of a package does not hide the others.
             env.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
-        if "no-index" in said and said["no-index"].lower() in ("1", "true", "yes", "on"):
-            env["UV_NO_INDEX"] = "1"
     if links := said.get("find-links"):
         env.setdefault("UV_FIND_LINKS", ",".join(links.split()))
     return env
