@@ -192,8 +192,7 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
 
     Args:
         recipe: The number of the build recipe.
-        epoch: Seconds since 1970: the newest ``Date`` of the release files, and the date of every
-            file in the image.
+        epoch: Seconds since 1970: the newest ``Date`` of the release files, and the image's date.
         image: The digest of the image built from it, once there is one.
     """
 
