@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from branchline.environment.image.image import Documents, Image, read_image
 from branchline.environment.image.recipe import META
@@ -15,8 +16,9 @@ from branchline.foundation.canonical import canonical_json, parse_json
 from branchline.foundation.digest import Digest, parse_digest
 from branchline.foundation.durable import write_durably
 from branchline.foundation.errors import Corrupt, NotFound
-from branchline.foundation.jws import read_kid, sign_jws, verify_jws
-from branchline.foundation.keys import Identity, PublicKeys
+
+if TYPE_CHECKING:
+    from branchline.foundation.keys import Identity, PublicKeys
 
 MANIFEST_NAME, CONFIG_NAME, SIGNATURE_NAME = "manifest.json", "config.json", "signature.jws"
 SIGNATURE_TYPE = "branchline-image+jws"
@@ -129,6 +131,9 @@ def sign_image(store: Store, image: Image, identity: Identity) -> str:
 
     The statement says: this key's holder built the image of this digest from this lock.
     """
+    # Imported here: to start a command in an image takes no keys, and theirs is half of all imports.
+    from branchline.foundation.jws import sign_jws
+
     token = sign_jws(_statement(image), identity, typ=SIGNATURE_TYPE)
     write_durably(folder_of(store, image.digest) / SIGNATURE_NAME, token.encode())
     return token
@@ -136,6 +141,8 @@ def sign_image(store: Store, image: Image, identity: Identity) -> str:
 
 def signer(store: Store, image: Image) -> str | None:
     """Return the key id that an image's signature names, unverified; None if it has none."""
+    from branchline.foundation.jws import read_kid
+
     token = signature(store, image)
     return None if token is None else read_kid(token)
 
@@ -152,6 +159,8 @@ def verify_signature(token: str, image: Image, keys: PublicKeys) -> None:
     Raises:
         Corrupt: Somebody else signed, or another image is meant.
     """
+    from branchline.foundation.jws import verify_jws
+
     payload = verify_jws(token, keys, typ=SIGNATURE_TYPE)
     said = parse_json(payload, dict[str, str | None], what="statement on an image")
     if canonical_json(said) != _statement(image):
