@@ -43,6 +43,15 @@ TESTS = {
     "witness.wire": ("witness", "vectors"),
     "vouched": ("audit",),
     "audit": ("audit", "mirror", "log"),
+    "entry": ("entry", "entry_vectors", "standalone"),
+    "topics": ("topics", "entry_vectors"),
+    "beside": ("classes", "entry_vectors"),
+    "classes": ("classes", "grants", "entry_vectors"),
+    "grants": ("grants", "entry_vectors"),
+    "tagproof": ("tagtree", "completeness", "entry_vectors"),
+    "completeness": ("completeness",),
+    "package_check": ("package",),
+    "standalone.verify": ("standalone", "package", "tagtree", "entry_vectors"),
 }
 
 _ERRORS = ("Corrupt", "Refused")

@@ -149,6 +149,13 @@ def test_what_never_was_is_complete() -> None:
         assert (report.complete, report.count, report.entries) == (True, 0, ())
 
 
+@pytest.mark.parametrize(("number", "seen"), [(15, True), (16, False)])
+def test_sixteen_absent_numbers_end_a_topic(number: int, seen: bool) -> None:
+    """Both readers look sixteen numbers ahead, no fewer and no more."""
+    ledger = Ledger([make_entry({}, STATION, tags=[tag_of(SECRET, number)]).leaf])
+    assert [entry.number for entry in read(ledger).entries] == [number] * seen
+
+
 def test_an_end_cut_off_is_noticed_by_who_keeps_the_counter() -> None:
     """The last entries can be left out only towards those who do not know how many there are."""
     ledger = Ledger(own(number) for number in range(5))

@@ -74,3 +74,11 @@ def test_an_old_counter_catches_up(known: int, present: set[int]) -> None:
     assert number >= known
     assert not present & set(range(number, number + LOOK_AHEAD))
     assert number == known or number - 1 in present
+
+
+@pytest.mark.parametrize(("number", "seen"), [(15, True), (16, False)])
+def test_sixteen_free_numbers_end_a_topic(number: int, seen: bool) -> None:
+    """A number after fewer free ones is found, after sixteen it is not looked for."""
+    present = {tag_of(SECRET, number)}
+    caught_up = TopicCounter(SECRET).caught_up(present.__contains__)
+    assert caught_up.next == (number + 1 if seen else 0)
