@@ -45,4 +45,4 @@ def test_the_tutorial_works_from_its_first_block_to_its_last(tmp_path: Path) -> 
                 pass
     said = log.read_text("utf-8")
     assert code == 0, f"the tutorial ended with {code} in the last block shown:\n{said[-4000:]}"
-    assert "Verified: all 13 steps hold." in said
+    assert "Verified: all 14 steps hold." in said
