@@ -16,7 +16,7 @@ COMMANDS = {
     "train": (f"{_C}.train:train", "Make, try, pack and send trains."),
     "depart": (f"{_C}.depart:depart", "Send a train on a journey."),
     "journey": (f"{_C}.journey:journey", "Follow journeys and fetch their results."),
-    "verify": (f"{_C}.verify:verify", "Check a result offline, step by step."),
+    "verify": (f"{_C}.verify:verify", "Check a result, a folder or a crate, step by step."),
     "ledger": (f"{_C}.ledger:ledger", "Check the ledger: receipts, completeness, witnesses."),
     "environment": (
         f"{_C}.environment:environment",

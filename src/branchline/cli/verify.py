@@ -20,10 +20,10 @@ _MARKS = {"passed": "✓", "failed": "✗", "not-reached": "·"}
 @click.argument("result", type=click.Path(path_type=Path, exists=True))
 @click.option("--log-vkey", help="The ledger's key as you know it from elsewhere.")
 def verify(result: Path, log_vkey: str | None) -> Answer:
-    """Check a result offline, step by step: its folder, or a crate (a ZIP file).
+    """Check a result, a folder or a crate, step by step.
 
-    Checks that it came from this code and environment, these dataset versions, under this study
-    and with these decisions. Exits with 6 when a step fails.
+    Works offline. Checks that it came from this code and environment, these dataset versions,
+    under this study and with these decisions. Exits with 6 when a step fails.
     """
     from branchline.journey.verify import verify_result
 

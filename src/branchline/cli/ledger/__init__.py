@@ -12,9 +12,15 @@ ledger = LazyGroup(
         "verify": (f"{_L}.verify:verify", "Check receipts, evidence and packages, offline."),
         "tail": (f"{_L}.reading:tail", "List the newest entries."),
         "show": (f"{_L}.reading:show", "Show one entry with its receipt."),
-        "audit": (f"{_L}.audit:audit", "Check the whole ledger, and what is kept here against it."),
+        "audit": (
+            f"{_L}.audit:audit",
+            "Check the whole ledger, and this program's state against it.",
+        ),
         "prove": (f"{_L}.prove:prove", "Prove that these are all entries of a topic."),
-        "package": (f"{_L}.package:package", "Pack what one party may check, with a verifier."),
+        "package": (
+            f"{_L}.package:package",
+            "Pack what one party may check, with a verifier that needs nothing but Python.",
+        ),
         "export": (f"{_L}.export:export", "Write the ledger as static files for any C2SP tool."),
         "policy": (f"{_L}.policy:policy", "Print whose cosignatures a study asks for."),
         "evidence": (
