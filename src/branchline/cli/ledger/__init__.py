@@ -22,7 +22,10 @@ ledger = LazyGroup(
             "Pack what one party may check, with a verifier that needs nothing but Python.",
         ),
         "export": (f"{_L}.export:export", "Write the ledger as static files for any C2SP tool."),
-        "policy": (f"{_L}.policy:policy", "Print whose cosignatures a study asks for."),
+        "policy": (
+            f"{_L}.policy:policy",
+            "Print a study's policy on the ledger (C2SP tlog-policy).",
+        ),
         "evidence": (
             f"{_L}.evidence:evidence",
             "Look at evidence that a ledger contradicts itself.",
