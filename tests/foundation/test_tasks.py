@@ -1,8 +1,11 @@
 """Ending background tasks."""
 
 import asyncio
+import threading
 
-from branchline.foundation.tasks import leave_off
+import pytest
+
+from branchline.foundation.tasks import in_thread, leave_off
 
 
 async def test_a_task_that_lost_its_cancellation_is_cancelled_again() -> None:
@@ -34,3 +37,35 @@ async def test_tasks_that_failed_or_ended_are_no_trouble() -> None:
     await leave_off([])
     await leave_off(tasks)
     assert all(task.done() for task in tasks)
+
+
+async def test_what_runs_in_a_thread_has_ended_when_its_task_has() -> None:
+    """Cancelled, again and again, the task ends only once the thread is done."""
+    begun, may_end, ended = threading.Event(), threading.Event(), []
+
+    def work() -> None:
+        begun.set()
+        may_end.wait(10)
+        ended.append(True)
+
+    task = asyncio.create_task(in_thread(work))
+    await asyncio.to_thread(begun.wait, 10)
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0)
+    assert not task.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended
+
+
+async def test_a_threads_result_and_error_come_through() -> None:
+    """As if it had been called."""
+
+    def fails() -> None:
+        raise ValueError("no")
+
+    assert await in_thread(lambda: 7) == 7
+    with pytest.raises(ValueError, match="no"):
+        await in_thread(fails)

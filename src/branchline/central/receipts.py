@@ -7,7 +7,8 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
-from branchline.foundation.errors import Unavailable
+from branchline.foundation.errors import BranchlineError, Unavailable
+from branchline.foundation.tasks import in_thread
 from branchline.ledger.log import Log
 
 log = logging.getLogger("branchline.central")
@@ -43,11 +44,12 @@ class Receipts:
             self._dirty.clear()
             self._awaited.clear()
             try:
-                await asyncio.to_thread(self._ledger.integrate)
-            except (Unavailable, OSError) as error:
-                # A full disk: entries are durable in the database, receipts wait.
+                await in_thread(self._ledger.integrate)
+            except (BranchlineError, OSError) as error:
+                # A full disk: entries are durable in the database, receipts wait. Or the ledger
+                # must not go on, since a witness has shown that it is not what it was.
                 log.error("the ledger cannot be integrated now: %s", error)
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(1.0 if isinstance(error, Unavailable | OSError) else 10.0)
                 self._dirty.set()
                 continue
             done, self._integrated = self._integrated, asyncio.Event()

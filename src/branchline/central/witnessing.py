@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from branchline.central.inbox import Inbox
 from branchline.central.receipts import Receipts
 from branchline.foundation.errors import BranchlineError, Conflict, Corrupt, Unavailable
+from branchline.foundation.tasks import in_thread
 from branchline.journey.messages import WitnessAnswer, WitnessCall
 from branchline.ledger.log import Log
 from branchline.ledger.proof.checkpoint import parse_checkpoint
@@ -51,6 +52,7 @@ class Line:
         key: The key it cosigns with.
         size: What it cosigned last, as far as is known.
         asked: The size it was asked for and has not answered; None if nothing is open.
+        old: The size from which on it was asked last.
         listening: On how many connections it listens.
     """
 
@@ -58,6 +60,7 @@ class Line:
     key: VerifierKey
     size: int = 0
     asked: int | None = None
+    old: int = 0
     listening: int = 0
 
 
@@ -157,8 +160,13 @@ class Witnessing:
             except TimeoutError:
                 pass
             self._wake.clear()
-            if not self.stopped:
-                await self._round()
+            try:
+                if not self.stopped:
+                    await self._round()
+            except Exception:
+                # Outermost loop: a round that failed, on a full disk say, is followed by the next.
+                log.exception("a round of cosigning failed")
+                await asyncio.sleep(_TICK)
 
     async def _round(self) -> None:
         held = self._rounds[-1].size if self._rounds else -1
@@ -173,7 +181,7 @@ class Witnessing:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0 or not await self._heard(left):
                 break
-        await asyncio.to_thread(self._keep, now)
+        await in_thread(lambda: self._keep(now))
 
     def _open(self) -> Round:
         note = parse_note(self._ledger.checkpoint())
@@ -184,7 +192,7 @@ class Witnessing:
     def _ask(self, line: Line, now: Round) -> None:
         if line.key.name in now.cosigned or line.size > now.size:
             return
-        line.asked = now.size
+        line.asked, line.old = now.size, line.size
         if line.size not in now.calls:
             now.calls[line.size] = msgspec.json.encode(self._call(line.size, now))
         self._inbox.push(line.party, now.calls[line.size])
@@ -203,7 +211,7 @@ class Witnessing:
         if now.cosigned:
             try:
                 self._ledger.keep(now.note.encode())
-            except (Unavailable, SQLAlchemyError) as error:
+            except (BranchlineError, SQLAlchemyError) as error:
                 log.error("a cosigned checkpoint cannot be kept now: %s", error)
 
     # Answers
@@ -223,9 +231,11 @@ class Witnessing:
             line.asked = None
         body = answer.body.encode()
         if answer.status == 200:
-            for cosigned in parse_answer(body, asked.signed.text, [line.key]):
-                asked.cosigned[cosigned.key.name] = cosigned
-                line.size = max(line.size, asked.size)
+            found = parse_answer(body, asked.signed.text, [line.key])
+            if not found:
+                raise Corrupt(f"The answer has no cosignature by the witness key of {party}")
+            asked.cosigned[line.key.name] = found[-1]
+            line.size = max(line.size, asked.size)
         elif answer.status == 409:
             self._correct(line, parse_size(body), asked)
         else:
@@ -235,12 +245,22 @@ class Witnessing:
     def _correct(self, line: Line, has: int, asked: Round) -> None:
         """Ask a witness anew that has cosigned something else than this process knows of.
 
-        It was restored from a backup, or central was restarted, or it was asked twice.
+        It was restored from a backup, or central was restarted, or it was asked before it had
+        answered the round before.
+
+        Raises:
+            Conflict: It claims more than there is, which its word alone does not show.
         """
-        if has != line.size:
-            line.size = has
-            if line.listening and asked is self._rounds[-1]:
-                self._ask(line, asked)
+        if has > self._size():
+            raise Conflict(
+                f"A witness claims {has} entries; this ledger has {self._size()}",
+                advice="Show the checkpoint that was cosigned",
+            )
+        line.size = has
+        # An answer to the round before may have come in between: what counts is from where on it
+        # was asked. Of the same size again it would say the same.
+        if has != line.old and line.listening and asked is self._rounds[-1]:
+            self._ask(line, asked)
 
     # Receipts
 

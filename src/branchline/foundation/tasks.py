@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _AGAIN = 0.5
 
@@ -23,3 +25,22 @@ async def leave_off(tasks: Iterable[asyncio.Task[Any]]) -> None:
         for task in done:
             if not task.cancelled():
                 task.exception()  # looked at, so that nobody warns of it
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Do blocking work in a thread; whoever is cancelled meanwhile still waits for its end.
+
+    A thread cannot be cancelled. What writes files must not go on after the program that ran it
+    has said that it has stopped.
+    """
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    cancelled: asyncio.CancelledError | None = None
+    while not running.done():
+        try:
+            await asyncio.wait({running})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        running.exception()  # looked at, so that nobody warns of it
+        raise cancelled
+    return running.result()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Column, Engine, MetaData, String, Table, insert, select
@@ -22,7 +23,7 @@ from branchline.foundation.durable import make_folder, write_once
 from branchline.foundation.errors import BranchlineError, Corrupt, NotFound, Refused
 from branchline.foundation.http.client import ApiClient
 from branchline.foundation.keys import Identity
-from branchline.foundation.tasks import leave_off
+from branchline.foundation.tasks import in_thread, leave_off
 from branchline.journey.enrolment import witness_vkey
 from branchline.journey.messages import SeenCheckpoint, WitnessAnswer, WitnessCall
 from branchline.ledger.entry import leaf_tags
@@ -178,7 +179,7 @@ class Cosigner:
         decision = await asyncio.to_thread(self.witness.consider, call.request)
         if isinstance(decision, Accepted):
             await self._mirror(call, decision)
-        answer = await asyncio.to_thread(self.witness.add_checkpoint, call.request)
+        answer = await in_thread(partial(self.witness.add_checkpoint, call.request))
         if answer.status not in (200, 409):
             log.error("a checkpoint was not cosigned (%s): %s", answer.status, answer.body.strip())
         if answer.status != 200:
@@ -196,9 +197,9 @@ class Cosigner:
             leaves: Sequence[bytes] = given[at : at + len(piece)] if 0 <= at < len(given) else ()
             if not leaves:
                 leaves = await self._fetch(piece, size)
-            await asyncio.to_thread(self.mirror.add, piece.start, leaves)
+            await in_thread(partial(self.mirror.add, piece.start, leaves))
         try:
-            await asyncio.to_thread(self.mirror.settle, note)
+            await in_thread(partial(self.mirror.settle, note))
         except Corrupt as error:
             if text := error.detail.get("evidence"):
                 self._store.keep(parse_evidence(str(text).encode()))
