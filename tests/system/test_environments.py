@@ -70,10 +70,12 @@ def stops(status: messages.JourneyStatus) -> dict[str, tuple[StopPhase, str]]:
     return {stop.station: (stop.phase, stop.reason) for stop in status.stops}
 
 
-async def test_a_train_without_a_lock_is_not_permitted(world: w.World) -> None:
-    """The study demands an environment that can be built again, and central sees that there is none."""
+@pytest.mark.parametrize("environment", ['python = ["numpy"]', f'image = "sha256:{"1" * 64}"'])
+async def test_a_train_without_a_lock_is_not_permitted(world: w.World, environment: str) -> None:
+    """Neither this machine's own Python nor an image by its digest alone can be built again."""
+    manifest = re.sub(r"python = .*", environment, MEAN.manifest)
     with pytest.raises(NotAllowed, match="reproducible environments only"):
-        await world.depart(MEAN)
+        await world.depart(dataclasses.replace(MEAN, manifest=manifest))
 
 
 async def test_a_journey_runs_in_the_image_that_central_has(
