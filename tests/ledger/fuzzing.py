@@ -19,14 +19,22 @@ if __name__ == "__main__":  # as a script: the folders are the package, as pytes
 from tests.ledger.histories import fork
 from tests.ledger.vectors import LOG_VKEY, RECEIPT, SIGNED_BY_BOTH, WITNESS_VKEY, log_identity
 
+from branchline.foundation.encoding import from_base64url
 from branchline.foundation.errors import BranchlineError
+from branchline.ledger.beside import parse_beside
+from branchline.ledger.classes import ActorSecret, Classes, seal_by_class
+from branchline.ledger.entry import leaf_tags, read_leaf
 from branchline.ledger.proof.checkpoint import parse_checkpoint
 from branchline.ledger.proof.cose import check_cose_receipt, cose_receipt
 from branchline.ledger.proof.evidence import find_evidence_in, parse_evidence
 from branchline.ledger.proof.note import parse_key, parse_note
 from branchline.ledger.proof.policy import parse_policy
 from branchline.ledger.proof.receipt import parse_receipt, verify_receipt
+from branchline.ledger.standalone.verify import leaf_tags as other_leaf_tags
+from branchline.ledger.tagproof import check_tags, parse_tag_proof
+from branchline.ledger.tagtree import TagTree
 from branchline.ledger.tiles import decode_bundle, encode_bundle, parse_path
+from branchline.ledger.topics import tag_of
 from branchline.ledger.witness.decision import Accepted, Declined, consider
 from branchline.ledger.witness.wire import parse_request
 
@@ -88,6 +96,35 @@ def path(data: bytes) -> None:
     assert name is None or name.path == text
 
 
+def leaf(data: bytes) -> None:
+    """What is read as an entry's leaf is one to the standalone verifier too, with the same tags."""
+    assert list(leaf_tags(data)) == other_leaf_tags(data)
+    assert list(read_leaf(data).tags) == list(leaf_tags(data))
+
+
+def tag_proof(data: bytes) -> None:
+    """A proof by a tag tree has one spelling; what it settles is what the tree says."""
+    found = parse_tag_proof(data)
+    assert found.data == data
+    assert check_tags(found, TREE.head, TAGS) == {tag: TREE.positions(tag) for tag in TAGS}
+
+
+def blob(data: bytes) -> None:
+    """What lies beside an entry is read as what it is written as."""
+    found = parse_beside(data)
+    assert parse_beside(found.data) == found
+
+
+TAGS = [tag_of(bytes([3]) * 32, number) for number in range(4)]
+TREE = TagTree(b"".join(from_base64url(tag) + at.to_bytes(8) for at, tag in enumerate(TAGS[:3])), 3)
+SEALED = seal_by_class(
+    {"a": 1, "b": 2},
+    log_identity(),
+    secret=ActorSecret(1, bytes(32)),
+    classes=Classes({"a": "core", "b": "people"}, personal=["people"]),
+    tags=TAGS[:2],
+)
+
 TARGETS: dict[str, tuple[Callable[[bytes], None], bytes]] = {
     "note": (note, SIGNED_BY_BOTH.encode()),
     "receipt": (receipt, RECEIPT.encode()),
@@ -97,6 +134,9 @@ TARGETS: dict[str, tuple[Callable[[bytes], None], bytes]] = {
     "cose": (cose, COSE),
     "bundle": (bundle, encode_bundle(TRUE.leaves)),
     "path": (path, b"tile/0/x001/x234/067.p/8"),
+    "leaf": (leaf, SEALED.entry.leaf),
+    "tag proof": (tag_proof, TREE.prove(TAGS).data),
+    "blob": (blob, SEALED.beside.data),
 }
 
 

@@ -189,6 +189,21 @@ def test_a_leaf_put_in_is_noticed(place: int) -> None:
         OtherProof(forged.data, tree.size, tree.head.root, tree.covered)
 
 
+def test_leaves_that_hide_behind_another_prove_nothing() -> None:
+    """Places out of order would let a forged neighbour escape the hashing, and deny a tag."""
+    tree = TagTree(b"".join(bytes([16 * n]) + bytes(15) + n.to_bytes(8) for n in range(8)), 8)
+    hashes: list[bytes] = []
+    tree._collect(0, 8, [0, 7], hashes)
+    # The true leaf at place 1 begins with 16. These three would all count as the leaf at place 0.
+    forged = [TagLeaf(at, bytes([n]) + bytes(23)) for at, n in ((1, 17), (0, 18), (0, 19))]
+    proof = TagProof((tree._leaf(0), *forged, tree._leaf(7)), tuple(hashes))
+    denied = to_base64url(bytes([16]) + bytes(15))
+    with pytest.raises(Corrupt):
+        check_tags(proof, tree.head, [denied])
+    with pytest.raises(Failed):
+        OtherProof(proof.data, tree.size, tree.head.root, tree.covered)
+
+
 def test_a_proof_too_long_is_not_read() -> None:
     """More than sixteen megabytes are refused unread."""
     proof = TagProof((), (bytes(32),) * (MAX_TAG_PROOF // 32))
