@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -62,9 +63,19 @@ def test_one_folder_is_the_persons_and_all_else_is_the_environments(tmp_path: Pa
 
 
 def test_without_a_folder_there_is_none() -> None:
-    """The command begins in scratch space."""
-    done = run("sh", "-c", "pwd; ls -A")
-    assert done.stdout == "/tmp\n"
+    """The command begins in scratch space, where nothing of this machine's own /tmp stands."""
+    with tempfile.NamedTemporaryFile(dir="/tmp") as other:
+        done = run("sh", "-c", "pwd; ls -A")
+    where, *found = done.stdout.splitlines()
+    assert where == "/tmp"
+    assert Path(other.name).name not in found
+    # This Python is bound where it is, which may be below /tmp.
+    bound = {
+        path.parts[2]
+        for path in (Path(sys.prefix), Path(sys.base_prefix))
+        if len(path.parts) > 2 and path.parts[1] == "tmp"
+    }
+    assert set(found) <= bound
 
 
 SOCKET = """

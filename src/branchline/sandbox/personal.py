@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 from branchline.sandbox import seccomp, walls
@@ -32,11 +31,9 @@ def become(job: PersonalJob) -> NoReturn:
         raise EngineRefused("bwrap was not found", advice="Install the package bubblewrap")
     folders = [path for path, _ in job.environment.root]
     walls.check_paths([*folders, *([] if job.folder is None else [job.folder])])
-    with ThreadPoolExecutor(1) as beside:
-        verifying = beside.submit(job.environment.verify)
-        filters = [_memory(each) for each in seccomp.filters(network=job.network)]
-        files = [_memory(text.encode()) for _, text in job.environment.files]
-        verifying.result()
+    job.environment.verify()
+    filters = [_memory(each) for each in seccomp.filters(network=job.network)]
+    files = [_memory(text.encode()) for _, text in job.environment.files]
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         # Python ignores them, and what is ignored stays so in the programs that follow.
         signal.signal(number, signal.SIG_DFL)
