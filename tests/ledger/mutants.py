@@ -1,16 +1,18 @@
 """Change the verifier in every small way, one at a time, and see whether a test notices.
 
-    python tests/ledger/mutants.py [module …]      or: make mutants
+    python tests/ledger/mutants.py [--share 1/4] [module …]
+    make mutants MUTANTS="proof.note proof.policy"
 
-Each mutant is one change of the syntax tree: another comparison, a condition turned round, a number
-one off, a check left out. It runs in a forked child, in which the module is compiled from the changed
-tree. What no test notices is printed: a test is missing, or the change means nothing.
+Each mutant (``mutating``) runs in a forked child, in which the module is compiled from the changed
+tree, against the tests that concern the module. What no test notices is printed: a test is missing,
+or the change means nothing. Those that mean nothing stand in ``equivalents.toml`` with the reason,
+and do not count; one that stands there and is noticed, or is no mutant any more, is an error.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
-import copy
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -19,16 +21,24 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+import tomllib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-ROOT = Path(__file__).resolve().parents[2]
+if __name__ == "__main__":  # as a script: the folders are the package, as pytest sees them
+    package = ModuleType("tests")
+    package.__path__ = [str(Path(__file__).parents[1])]
+    sys.modules["tests"] = package
+
+from tests.ledger.mutating import ROOT, Mutant, MutantName, mutants
+
 GOAL = 0.95
 PATIENCE = 90
 """Seconds after which a mutant counts as noticed: it does not end."""
+
+EQUIVALENTS = Path(__file__).with_name("equivalents.toml")
 
 TESTS = {
     "proof.merkle": ("merkle", "evidence", "vectors"),
@@ -51,174 +61,8 @@ TESTS = {
     "tagproof": ("tagtree", "completeness", "entry_vectors"),
     "completeness": ("completeness",),
     "package_check": ("package",),
-    "standalone.verify": ("standalone", "package", "tagtree", "entry_vectors"),
+    "standalone.verify": ("entry_vectors", "standalone", "tagtree", "package"),
 }
-
-_ERRORS = ("Corrupt", "Refused")
-_COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
-    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In,
-    ast.Is: ast.IsNot, ast.IsNot: ast.Is,
-}  # fmt: skip
-_OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.LShift: ast.RShift, ast.RShift: ast.LShift,
-    ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.BitXor: ast.BitOr, ast.Mult: ast.Add,
-    ast.FloorDiv: ast.Mult, ast.Mod: ast.FloorDiv,
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One change of one module.
-
-    Args:
-        module: Below ``branchline.ledger``.
-        line: Where.
-        what: What was changed, for people.
-        tree: The changed tree.
-    """
-
-    module: str
-    line: int
-    what: str
-    tree: ast.Module
-
-
-class _Changer(ast.NodeVisitor):
-    """Offer every change of a tree, each by name, to be made by number."""
-
-    def __init__(self, wanted: int | None = None) -> None:
-        self._wanted, self.count = wanted, 0
-        self.what, self.line = "", 0
-
-    def offer(self, node: ast.AST, what: str) -> bool:
-        """Count a change; tell whether it is the one to make."""
-        chosen = self.count == self._wanted
-        if chosen:
-            self.what, self.line = what, getattr(node, "lineno", 0)
-        self.count += 1
-        return chosen
-
-    def visit_Compare(self, node: ast.Compare) -> None:
-        for number, operator in enumerate(node.ops):
-            other = _COMPARISONS[type(operator)]
-            if self.offer(node, f"{type(operator).__name__} -> {other.__name__}"):
-                node.ops[number] = other()
-        self.generic_visit(node)
-
-    def visit_BoolOp(self, node: ast.BoolOp) -> None:
-        if self.offer(node, "and <-> or"):
-            node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-        self.generic_visit(node)
-
-    def visit_BinOp(self, node: ast.BinOp) -> None:
-        other = _OPERATORS.get(type(node.op))
-        if other and self.offer(node, f"{type(node.op).__name__} -> {other.__name__}"):
-            node.op = other()
-        self.generic_visit(node)
-
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> None:
-        if isinstance(node.op, ast.Not) and self.offer(node, "not left out"):
-            node.operand = ast.UnaryOp(ast.Not(), node.operand)
-        self.generic_visit(node)
-
-    def visit_Constant(self, node: ast.Constant) -> None:
-        match node.value:
-            case bool(value) if self.offer(node, f"{value} -> {not value}"):
-                node.value = not value
-            case int(value) if not isinstance(value, bool):
-                if self.offer(node, f"{value} -> {value + 1}"):
-                    node.value = value + 1
-                elif value and self.offer(node, f"{value} -> {value - 1}"):
-                    node.value = value - 1
-            case bytes(raw) if self.offer(node, "bytes changed"):
-                node.value = raw + b"x"
-            case str(text) if self.offer(node, f"{text[:20]!r} changed"):
-                node.value = text + "x"
-
-    def visit_If(self, node: ast.If) -> None:
-        if self.offer(node, "condition turned round"):
-            node.test = ast.UnaryOp(ast.Not(), node.test)
-        self.generic_visit(node)
-
-    def visit_IfExp(self, node: ast.IfExp) -> None:
-        if self.offer(node, "branches exchanged"):
-            node.body, node.orelse = node.orelse, node.body
-        self.generic_visit(node)
-
-    def visit_Raise(self, node: ast.Raise) -> None:
-        """What an error says is not changed; ``generic_visit`` would go into its sentence."""
-
-    def visit_Call(self, node: ast.Call) -> None:
-        """Nor where the error is made and raised elsewhere."""
-        if not (isinstance(node.func, ast.Name) and node.func.id in _ERRORS):
-            self.generic_visit(node)
-
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
-        """Texts put together are changed in their fixed parts."""
-        for part in node.values:
-            self.visit(part)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        """Annotations are nobody's behaviour."""
-        if node.value:
-            self.visit(node.value)
-
-    def visit_arguments(self, node: ast.arguments) -> None:
-        """Of parameters the defaults count."""
-        for default in (*node.defaults, *filter(None, node.kw_defaults)):
-            self.visit(default)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        """Statements can be left out; docstrings and types are passed over."""
-        self.visit(node.args)
-        self._visit_body(node.body)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        """Docstrings and decorators are passed over."""
-        self._visit_body(node.body)
-
-    def visit_Module(self, node: ast.Module) -> None:
-        """The docstring is passed over."""
-        self._visit_body(node.body)
-
-    def generic_visit(self, node: ast.AST) -> None:
-        """Leave statements out of inner blocks, too."""
-        for field in ("body", "orelse", "finalbody"):
-            block = getattr(node, field, None)
-            if isinstance(block, list):
-                self._leave_out(block)
-        super().generic_visit(node)
-
-    def _visit_body(self, body: list[ast.stmt]) -> None:
-        self._leave_out(body)
-        for statement in body:
-            documents = isinstance(statement, ast.Expr) and isinstance(
-                statement.value, ast.Constant
-            )
-            if not documents:
-                self.visit(statement)
-
-    def _leave_out(self, block: list[ast.stmt]) -> None:
-        for number, statement in enumerate(block):
-            acts = isinstance(statement, (ast.Raise, ast.Continue, ast.AugAssign)) or (
-                isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
-            )
-            if acts and self.offer(statement, f"{type(statement).__name__} left out"):
-                block[number] = ast.copy_location(ast.Pass(), statement)
-
-
-def mutants(module: str) -> Iterator[Mutant]:
-    """Make every mutant of a module."""
-    file = ROOT / "src/branchline/ledger" / f"{module.replace('.', '/')}.py"
-    tree = ast.parse(file.read_text())
-    counting = _Changer()
-    counting.visit(copy.deepcopy(tree))
-    for number in range(counting.count):
-        changed = copy.deepcopy(tree)
-        changer = _Changer(number)
-        changer.visit(changed)
-        yield Mutant(module, changer.line, changer.what, ast.fix_missing_locations(changed))
 
 
 class _Loader(importlib.abc.Loader):
@@ -233,7 +77,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     """Let one module be compiled from a changed tree."""
 
     def __init__(self, mutant: Mutant) -> None:
-        self._name = f"branchline.ledger.{mutant.module}"
+        self._name = f"branchline.ledger.{mutant.name.module}"
         self._loader = _Loader(mutant.tree, f"<mutant of {self._name}>")
 
     def find_spec(
@@ -269,23 +113,71 @@ def is_noticed(mutant: Mutant | None, module: str) -> bool:
     return True
 
 
-def run(modules: Sequence[str], workers: int) -> int:
-    """Try all mutants of these modules; return 0 if enough of them are noticed."""
-    total = noticed = 0
-    with ThreadPoolExecutor(workers) as threads:
-        for module in modules:
-            if is_noticed(None, module):
-                _say(f"{module}: its tests fail without any change")
-                return 2
-            made = list(mutants(module))
-            results = list(threads.map(lambda each: is_noticed(each, each.module), made))
-            for mutant, found in zip(made, results, strict=True):
-                if not found:
-                    _say(f"  not noticed: {module}:{mutant.line}: {mutant.what}")
-            total, noticed = total + len(made), noticed + sum(results)
-            _say(f"{module}: {sum(results)} of {len(made)} noticed")
-    _say(f"all: {noticed} of {total} noticed ({noticed / total:.1%}); the goal is {GOAL:.0%}")
-    return 0 if noticed >= GOAL * total else 1
+class Trial:
+    """Try mutants, and count.
+
+    Args:
+        workers: How many at once.
+        share: Which of how many equal parts of each module's mutants.
+    """
+
+    def __init__(self, workers: int, share: tuple[int, int]) -> None:
+        self._workers, self._share = workers, share
+        self._equivalent = _equivalents()
+        self.tried = self.noticed = self.errors = 0
+
+    def run(self, module: str) -> None:
+        """Try a module's mutants; say what was not noticed."""
+        if is_noticed(None, module):
+            self._error(f"{module}: its tests fail without any change")
+            return
+        part, parts = self._share
+        made = list(mutants(module))
+        names = {each.name for each in made}
+        for name in self._equivalent:
+            if name.module == module and name not in names:
+                self._error(f"equivalents.toml: there is no such mutant: {name}")
+        chosen = made[part - 1 :: parts]
+        with ThreadPoolExecutor(self._workers) as threads:
+            results = list(threads.map(lambda each: is_noticed(each, module), chosen))
+        tried = noticed = 0
+        for mutant, found in zip(chosen, results, strict=True):
+            equivalent = mutant.name in self._equivalent
+            if equivalent and found:
+                self._error(f"equivalents.toml: a test notices this mutant: {mutant.name}")
+            if not found and not equivalent:
+                nth = f" (nth = {mutant.name.nth})" if mutant.name.nth > 1 else ""
+                _say(f"  not noticed: {module}:{mutant.line}: {mutant.name.what}{nth}")
+            tried, noticed = tried + (not equivalent), noticed + (found and not equivalent)
+        _say(f"{module}: {noticed} of {tried} noticed, {len(chosen) - tried} mean nothing")
+        self.tried, self.noticed = self.tried + tried, self.noticed + noticed
+
+    def _error(self, text: str) -> None:
+        self.errors += 1
+        _say(text)
+
+
+def _equivalents() -> dict[MutantName, str]:
+    """Return the mutants that mean nothing, each with the reason."""
+    found: dict[MutantName, str] = {}
+    for module, listed in tomllib.loads(EQUIVALENTS.read_text()).items():
+        for each in listed:
+            reason = each.pop("reason")
+            found[MutantName(module, **each)] = reason
+    return found
+
+
+def _module(text: str) -> str:
+    if text not in TESTS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(TESTS)}")
+    return text
+
+
+def _share(text: str) -> tuple[int, int]:
+    part, slash, parts = text.partition("/")
+    if not (slash and part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form 1/4")
+    return int(part), int(parts)
 
 
 def _say(text: str) -> None:
@@ -294,12 +186,24 @@ def _say(text: str) -> None:
 
 
 def main() -> int:
-    """Load what does not change, then try."""
+    """Load what does not change, then try; exit with 0 if enough is noticed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("module", nargs="*", type=_module, help="all, if none is named")
+    parser.add_argument("--share", type=_share, default=(1, 1), metavar="N/M",
+                        help="try the N-th of M equal parts of each module's mutants")  # fmt: skip
+    given = parser.parse_args()
     os.chdir(ROOT)
     os.environ["CI"] = "1"  # the same examples in every run
     for name in ("hypothesis", "pytest", "sqlalchemy", "cryptography.hazmat.primitives", "cbor2"):
         importlib.import_module(name)
-    return run(sys.argv[1:] or list(TESTS), len(os.sched_getaffinity(0)))
+    trial = Trial(len(os.sched_getaffinity(0)), given.share)
+    for module in given.module or TESTS:
+        trial.run(module)
+    if trial.errors or not trial.tried:
+        return 2
+    _say(f"all: {trial.noticed} of {trial.tried} noticed ({trial.noticed / trial.tried:.1%}); "
+         f"the goal is {GOAL:.0%}")  # fmt: skip
+    return 0 if trial.noticed >= GOAL * trial.tried else 1
 
 
 if __name__ == "__main__":

@@ -128,6 +128,24 @@ def test_the_last_line_ends_too() -> None:
         parse_policy(policy_text("quorum none")[:-1])
 
 
+@pytest.mark.parametrize(("size", "refused"), [(1_000_000, False), (1_000_001, True)])
+def test_a_policy_has_a_million_bytes_at_most(size: int, refused: bool) -> None:
+    """A comment may fill it to the last byte and no further."""
+    text = NESTED + b"#"
+    data = text + b"x" * (size - len(text) - 1) + b"\n"
+    assert len(data) == size
+    if refused:
+        with pytest.raises(Refused, match="at most 1000000 bytes"):
+            parse_policy(data)
+    else:
+        assert parse_policy(data) == parse_policy(NESTED)
+
+
+def test_a_log_alone_is_two_lines() -> None:
+    """Nobody else is asked for, and no address is invented."""
+    assert key_policy(LOG).text == f"log {LOG_VKEY}\nquorum none\n"
+
+
 def test_the_same_key_under_another_name_is_the_same_key() -> None:
     """Two lines with one key would give one party two voices."""
     renamed = VerifierKey("other", KEYS[0].key, KEYS[0].type)
@@ -239,7 +257,7 @@ def test_the_default_policy_gives_every_entity_one_voice() -> None:
     policy = default_policy(
         LOG, {"north": KEYS[:2], "south": KEYS[2:3], "east": KEYS[3:4], "west": KEYS[4:5]}
     )
-    assert policy.quorum == TWO_THIRDS
+    assert policy.quorum == TWO_THIRDS == "two-thirds"
     assert not policy.satisfied_by(["w0", "w1", "w2"])
     assert policy.satisfied_by(["w1", "w2", "w4"])
     assert parse_policy(policy.text.encode()) == policy

@@ -1,0 +1,201 @@
+"""Every small change of a module of the verifier: another comparison, a condition turned round.
+
+What an error says is not changed, nor annotations or docstrings: they are nobody's behaviour.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+
+_ERRORS = ("Corrupt", "Refused")
+_COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In,
+    ast.Is: ast.IsNot, ast.IsNot: ast.Is,
+}  # fmt: skip
+_OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.LShift: ast.RShift, ast.RShift: ast.LShift,
+    ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.BitXor: ast.BitOr, ast.Mult: ast.Add,
+    ast.FloorDiv: ast.Mult, ast.Mod: ast.FloorDiv,
+}  # fmt: skip
+
+
+class MutantName(NamedTuple):
+    """What a mutant is called, however the lines of its module move.
+
+    Args:
+        module: Below ``branchline.ledger``.
+        code: The line that is changed, without its indentation.
+        what: What is changed in it, for people.
+        nth: Of several such changes of such lines, which; from 1.
+    """
+
+    module: str
+    code: str
+    what: str
+    nth: int = 1
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one module.
+
+    Args:
+        name: What it is called.
+        line: Where.
+        tree: The changed tree.
+    """
+
+    name: MutantName
+    line: int
+    tree: ast.Module
+
+
+class _Changer(ast.NodeVisitor):
+    """Offer every change of a tree, each by name, to be made by number."""
+
+    def __init__(self, wanted: int | None = None) -> None:
+        self._wanted, self.count = wanted, 0
+        self.what, self.line = "", 0
+
+    def offer(self, node: ast.AST, what: str) -> bool:
+        """Count a change; tell whether it is the one to make."""
+        chosen = self.count == self._wanted
+        if chosen:
+            self.what, self.line = what, getattr(node, "lineno", 0)
+        self.count += 1
+        return chosen
+
+    def visit_Compare(self, node: ast.Compare) -> None:
+        for number, operator in enumerate(node.ops):
+            other = _COMPARISONS[type(operator)]
+            if self.offer(node, f"{type(operator).__name__} -> {other.__name__}"):
+                node.ops[number] = other()
+        self.generic_visit(node)
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> None:
+        if self.offer(node, "and <-> or"):
+            node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
+        self.generic_visit(node)
+
+    def visit_BinOp(self, node: ast.BinOp) -> None:
+        other = _OPERATORS.get(type(node.op))
+        if other and self.offer(node, f"{type(node.op).__name__} -> {other.__name__}"):
+            node.op = other()
+        self.generic_visit(node)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> None:
+        if isinstance(node.op, ast.Not) and self.offer(node, "not left out"):
+            node.operand = ast.UnaryOp(ast.Not(), node.operand)
+        self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        match node.value:
+            case bool(value) if self.offer(node, f"{value} -> {not value}"):
+                node.value = not value
+            case int(value) if not isinstance(value, bool):
+                if self.offer(node, f"{value} -> {value + 1}"):
+                    node.value = value + 1
+                elif value and self.offer(node, f"{value} -> {value - 1}"):
+                    node.value = value - 1
+            case bytes(raw) if self.offer(node, "bytes changed"):
+                node.value = raw + b"x"
+            case str(text) if self.offer(node, f"{text[:20]!r} changed"):
+                node.value = text + "x"
+
+    def visit_If(self, node: ast.If) -> None:
+        if self.offer(node, "condition turned round"):
+            node.test = ast.UnaryOp(ast.Not(), node.test)
+        self.generic_visit(node)
+
+    def visit_IfExp(self, node: ast.IfExp) -> None:
+        if self.offer(node, "branches exchanged"):
+            node.body, node.orelse = node.orelse, node.body
+        self.generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> None:
+        """What an error says is not changed; ``generic_visit`` would go into its sentence."""
+
+    def visit_Call(self, node: ast.Call) -> None:
+        """Nor where the error is made and raised elsewhere."""
+        if not (isinstance(node.func, ast.Name) and node.func.id in _ERRORS):
+            self.generic_visit(node)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        """Texts put together are changed in their fixed parts."""
+        for part in node.values:
+            self.visit(part)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        """Annotations are nobody's behaviour."""
+        if node.value:
+            self.visit(node.value)
+
+    def visit_arguments(self, node: ast.arguments) -> None:
+        """Of parameters the defaults count."""
+        for default in (*node.defaults, *filter(None, node.kw_defaults)):
+            self.visit(default)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        """Statements can be left out; docstrings and types are passed over."""
+        self.visit(node.args)
+        self._visit_body(node.body)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        """Docstrings and decorators are passed over."""
+        self._visit_body(node.body)
+
+    def visit_Module(self, node: ast.Module) -> None:
+        """The docstring is passed over."""
+        self._visit_body(node.body)
+
+    def generic_visit(self, node: ast.AST) -> None:
+        """Leave statements out of inner blocks, too."""
+        for field in ("body", "orelse", "finalbody"):
+            block = getattr(node, field, None)
+            if isinstance(block, list):
+                self._leave_out(block)
+        super().generic_visit(node)
+
+    def _visit_body(self, body: list[ast.stmt]) -> None:
+        self._leave_out(body)
+        for statement in body:
+            documents = isinstance(statement, ast.Expr) and isinstance(
+                statement.value, ast.Constant
+            )
+            if not documents:
+                self.visit(statement)
+
+    def _leave_out(self, block: list[ast.stmt]) -> None:
+        for number, statement in enumerate(block):
+            acts = isinstance(statement, (ast.Raise, ast.Continue, ast.AugAssign)) or (
+                isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+            )
+            if acts and self.offer(statement, f"{type(statement).__name__} left out"):
+                block[number] = ast.copy_location(ast.Pass(), statement)
+
+
+def mutants(module: str) -> Iterator[Mutant]:
+    """Make every mutant of a module."""
+    file = ROOT / "src/branchline/ledger" / f"{module.replace('.', '/')}.py"
+    text = file.read_text()
+    lines, tree = text.splitlines(), ast.parse(text)
+    counting = _Changer()
+    counting.visit(copy.deepcopy(tree))
+    seen: Counter[tuple[str, str]] = Counter()
+    for number in range(counting.count):
+        changed = copy.deepcopy(tree)
+        changer = _Changer(number)
+        changer.visit(changed)
+        code = lines[changer.line - 1].strip()
+        seen[code, changer.what] += 1
+        name = MutantName(module, code, changer.what, seen[code, changer.what])
+        yield Mutant(name, changer.line, ast.fix_missing_locations(changed))
