@@ -6,10 +6,13 @@ import base64
 import hashlib
 import io
 import lzma
+import re
 import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from tests.environment.built import Built
 
 from branchline.environment.image import images
 from branchline.environment.image.entries import Entry, Layer, with_folders
@@ -187,3 +190,21 @@ def small_image(store: Store, more: bytes = b"") -> Image:
     )
     meta = layer(store, keep(store, "usr/share/branchline/README", b"read me"), title="meta")
     return image(store, debian, local, meta)
+
+
+_OF_THE_SHELL = re.compile(
+    r"bin|lib|lib64|tmp|usr/bin/(sh|dash)|usr/lib64/ld-linux.*|usr/lib/[^/]+/(libc|ld-linux[^/]*)\.so.*"
+    r"|usr/local|usr/share/branchline"
+)
+
+
+def shell_image(built: Built, store: Store) -> Image:
+    """Enter an image with Debian's shell alone, and the files it is linked to, as they were built."""
+    kept = []
+    for entry in built.store.layer(built.image.layers[0].digest).entries:
+        if _OF_THE_SHELL.fullmatch(entry.path):
+            kept.append(entry)
+            if entry.kind == "file":
+                content = b"".join(built.store.objects.pieces(entry))
+                keep(store, entry.path, content, entry.mode)
+    return image(store, layer(store, *kept, title="shell"))

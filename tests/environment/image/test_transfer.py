@@ -181,17 +181,6 @@ def test_other_programs_read_the_layout(store: Store, tmp_path: Path) -> None:
     assert digest_of((copied / "manifest.json").read_bytes()) == made.digest
 
 
-def test_podman_reads_the_layout(store: Store, tmp_path: Path) -> None:
-    """Where podman is installed, it pulls the image from the layout."""
-    if shutil.which("podman") is None:
-        pytest.skip("podman is not installed")
-    write_layout(store, small_image(store), tmp_path / "layout")
-    command = ["podman", "--root", f"{tmp_path / 'root'}", "--runroot", f"{tmp_path / 'run'}"]
-    command += ["--storage-driver", "vfs", "pull", f"oci:{tmp_path / 'layout'}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[str]:
     """Start Debian's registry on loopback; give the start of its references."""
