@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import sys
 from contextlib import AbstractAsyncContextManager
+from importlib.abc import MetaPathFinder
 
 import click
 
@@ -19,7 +21,21 @@ def serve(program: str, running: AbstractAsyncContextManager[str]) -> None:
         program: What it is called in the line it prints.
         running: Runs while entered, and gives the address it listens on or talks to.
     """
+    sys.meta_path.insert(0, _NoPandas())
     asyncio.run(_serve(program, running, as_json=wants_json()))
+
+
+class _NoPandas(MetaPathFinder):
+    """Have pyarrow do without pandas, which it loads, where installed, to turn values into arrays.
+
+    No program needs it; trains do, in processes of their own. Loaded here it would cost the first
+    journey half a second, and a waiting station forty megabytes for good.
+    """
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        """Say that there is no pandas; leave all else to others."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError("Programs that serve do not use pandas", name=fullname)
 
 
 async def _serve(program: str, running: AbstractAsyncContextManager[str], *, as_json: bool) -> None:
