@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.csv
 import pytest
 from tests.docs.pages import DOCS, blocks_of, files_of
 from tests.environment.built import Built, clone
+
+from branchline.datasets.synthetic import make_tables
+from branchline.train.manifest import parse_manifest
 
 PATIENCE_SECONDS = 170
 
@@ -56,6 +63,59 @@ def test_a_binder_repository_becomes_a_running_train(
     images = [line.split()[-1] for line in said.splitlines() if line.startswith("sha256:")]
     assert len(set(images)) >= 2, "an added package makes another image"
     assert "can be built again from its lock" in said
+
+
+@pytest.mark.slow
+def test_a_train_brings_its_tools(tmp_path: Path, built_environment: Built) -> None:
+    """Compiled programs of Debian's compute at the stations and combine what they gave."""
+    store = clone(built_environment.store, tmp_path / "store")
+    said = follow(DOCS / "how-to" / "command-train.md", tmp_path, store.folder)
+    tables = _invented(tmp_path / "wards", stations=2, rows=200)
+    stays = pa.concat_tables(table["stays"] for table in tables).to_pandas()
+    expected = stays.groupby("ward")["days"].agg(n="count", mean="mean")
+    found = _result(said)["means"]
+    assert [row["ward"] for row in found] == list(expected.index)
+    assert [row["n"] for row in found] == list(expected["n"])
+    assert [row["mean"] for row in found] == pytest.approx(list(expected["mean"]), rel=1e-12)
+
+
+@pytest.mark.slow
+def test_a_train_is_written_in_r(tmp_path: Path, built_environment: Built) -> None:
+    """What the stations released adds up to what R's own stratified fit to all of their data gives."""
+    store = clone(built_environment.store, tmp_path / "store")
+    said = follow(DOCS / "how-to" / "train-in-r.md", tmp_path, store.folder)
+    tables = _invented(tmp_path / "risk", stations=2, rows=300)
+    for number, table in enumerate(tables):
+        pyarrow.csv.write_csv(table["patients"], tmp_path / f"{number}.csv")
+    pooled = (
+        "library(survival); a <- rbind(cbind(read.csv('0.csv'), at=0), cbind(read.csv('1.csv'), at=1));"
+        "f <- coxph(Surv(days, died) ~ age + treated + strata(at), a, control=coxph.control(eps=1e-12));"
+        "cat(sprintf('%.17g', c(coef(f), sqrt(diag(vcov(f))))))"
+    )
+    command = [Path(sys.executable).with_name("branchline"), "environment", "run", "risk"]
+    done = subprocess.run(
+        [*command, "--store", store.folder, "--", "Rscript", "-e", pooled],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = _result(said)["coefficients"]
+    numbers = [row[key] for key in ("estimate", "error") for row in found]
+    assert [row["term"] for row in found] == ["age", "treated"]
+    assert numbers == pytest.approx([float(text) for text in done.stdout.split()], rel=1e-8)
+
+
+def _invented(train: Path, *, stations: int, rows: int) -> list[dict[str, pa.Table]]:
+    """Return what the stations of a trial had, by table."""
+    manifest = parse_manifest((train / "train.toml").read_bytes())
+    return [dict(make_tables(manifest.needs, rows, 1000 + n + 1)) for n in range(stations)]
+
+
+def _result(said: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the result that the last trial printed."""
+    found = said.rpartition("\nresult\n")[2].partition("\nenforced\n")[0]
+    return dict(json.loads(found))
 
 
 @pytest.mark.slow
