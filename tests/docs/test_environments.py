@@ -92,9 +92,10 @@ def test_a_train_is_written_in_r(tmp_path: Path, built_environment: Built) -> No
         "f <- coxph(Surv(days, died) ~ age + treated + strata(at), a, control=coxph.control(eps=1e-12));"
         "cat(sprintf('%.17g', c(coef(f), sqrt(diag(vcov(f))))))"
     )
-    command = [Path(sys.executable).with_name("branchline"), "environment", "run", "risk"]
+    program = str(Path(sys.executable).with_name("branchline"))
+    command = [program, "environment", "run", "risk"]
     done = subprocess.run(
-        [*command, "--store", store.folder, "--", "Rscript", "-e", pooled],
+        [*command, "--store", str(store.folder), "--", "Rscript", "-e", pooled],
         cwd=tmp_path,
         capture_output=True,
         text=True,
