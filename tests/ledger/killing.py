@@ -19,6 +19,8 @@ from branchline.ledger.edge import Edge
 from branchline.ledger.proof.merkle import leaf_hash
 
 SCRIPT = Path(__file__).with_name("victim.py")
+KILL = -1
+"""The error, as ``faults.c`` names it, that ends the process."""
 LONGEST = 0.03
 """Seconds that a victim works at most before it is killed."""
 
@@ -79,10 +81,12 @@ class Memory:
         """Take a line in; raise AssertionError where it contradicts an earlier one."""
         match words:
             case ["appended", first, count]:
-                assert int(first) >= self.appended
+                assert int(first) >= self.appended, (
+                    f"{words}, but {self.appended} were acknowledged"
+                )
                 self.appended = int(first) + int(count)
             case ["signed", size, root]:
-                assert self._root_of(int(size)) == root
+                assert self._root_of(int(size)) == root, f"{words} is no root of these entries"
             case ["mirrored", size]:
                 self.mirrored = int(size)
             case ["cosigned", number, size]:
@@ -90,14 +94,14 @@ class Memory:
             case ["kept", size]:
                 self.kept = int(size)
             case ["opened", size]:
-                assert int(size) >= self.appended
+                assert int(size) >= self.appended, f"{words}, but {self.appended} were acknowledged"
                 self.appended = int(size)
             case ["has-cosigned", number, size]:
-                assert int(size) >= self.cosigned.get(int(number), 0)
+                assert int(size) >= self.cosigned.get(int(number), 0), f"{words}: {self.cosigned}"
             case ["has-kept", size]:
-                assert int(size) >= self.kept
+                assert int(size) >= self.kept, f"{words}, but {self.kept} were kept"
             case ["has-mirrored", size]:
-                assert int(size) >= self.mirrored
+                assert int(size) >= self.mirrored, f"{words}, but {self.mirrored} were mirrored"
             case _:
                 raise AssertionError(f"the victim said {words}")
 
@@ -124,14 +128,55 @@ def kill_again_and_again(place: Path, cycles: int, seed: int, *, fresh: int = 25
                 total += memory.appended
                 folder, memory = place / str(cycle), Memory()
                 folder.mkdir()
-            child = forker.order(folder=str(folder), seed=chance.random())
-            lines: list[list[str]] = []
-            if chance.random() < 0.7:  # otherwise it may end while it starts: recovery is work, too
-                lines = forker.said("opened")
-            time.sleep(chance.uniform(0, LONGEST))
-            os.kill(child, signal.SIGKILL)
-            lines += forker.said("ended")
-            assert lines.pop() == ["ended", "killed"]
-            for words in lines:
-                memory.hear(words)
+            try:
+                for words in _kill_once(forker, folder, chance):
+                    memory.hear(words)
+            except AssertionError as error:
+                error.add_note(f"seed {seed}, cycle {cycle}; the ledger is in {folder}")
+                raise
     return total + memory.appended
+
+
+def _kill_once(forker: Victim, folder: Path, chance: random.Random) -> list[list[str]]:
+    """Let a child work, kill it, and return what it said."""
+    child = forker.order(folder=str(folder), seed=chance.random())
+    lines: list[list[str]] = []
+    if chance.random() < 0.7:  # otherwise it may end while it starts: recovery is work, too
+        lines = forker.said("opened")
+    time.sleep(chance.uniform(0, LONGEST))
+    os.kill(child, signal.SIGKILL)
+    lines += forker.said("ended")
+    assert lines.pop() == ["ended", "killed"], "the child ended before it was killed"
+    return lines
+
+
+def kill_at(forker: Victim, folder: Path, call: int, count: int) -> bool:
+    """End a ledger's process at the n-th change of its disk, and hold what is left to what was said.
+
+    It is ended again, a little later each time, while it recovers.
+
+    Args:
+        forker: Whose disk can be made to fail.
+        folder: The ledger.
+        call: Which change of the disk ends it.
+        count: How many entries it appends meanwhile.
+
+    Returns:
+        False if there were fewer changes.
+    """
+    memory = Memory()
+    orders = [
+        {"call": call, "errno": KILL, "count": count},
+        {"call": 1 + call % 7, "errno": KILL, "count": count, "early": True},
+        {"call": 0, "errno": 0},
+    ]
+    ends = []
+    for order in orders:
+        forker.order(folder=str(folder), **order)
+        lines = forker.said("ended")
+        ends.append(lines.pop()[1])
+        for words in lines:
+            if words[0] != "reached":
+                memory.hear(words)
+    assert ends[1:] == ["killed", "0"], f"change {call}: {ends}"
+    return ends[0] == "killed"

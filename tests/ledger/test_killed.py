@@ -6,11 +6,11 @@ import errno
 import shutil
 import subprocess
 from collections.abc import Iterator
-from itertools import count
+from itertools import count as count_from
 from pathlib import Path
 
 import pytest
-from tests.ledger.killing import Memory, Victim, kill_again_and_again, victim
+from tests.ledger.killing import Memory, Victim, kill_again_and_again, kill_at, victim
 
 
 def test_two_hundred_kills_lose_nothing(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_whichever_change_of_a_real_disk_fails(error: int, faulty: Victim, tmp_p
     faulty.order(folder=str(begun), call=0, errno=error)
     assert faulty.said("ended")[-1] == ["ended", "0"]
     refused = 0
-    for call in count(1):
+    for call in count_from(1):
         folder, memory = tmp_path / str(call), Memory()
         shutil.copytree(begun, folder)
         faulty.order(folder=str(folder), call=call, errno=error)
@@ -68,3 +68,25 @@ def test_whichever_change_of_a_real_disk_fails(error: int, faulty: Victim, tmp_p
             break
     assert call > 40
     assert refused > 30
+
+
+@pytest.mark.parametrize(
+    ("before", "count"), [(2, 1), pytest.param(250, 3, marks=pytest.mark.soak)]
+)
+def test_it_may_end_between_any_two_writes(
+    before: int, count: int, faulty: Victim, tmp_path: Path
+) -> None:
+    """Log, archive, mirror, both witnesses: for every n the process ends at the n-th change of the
+    disk, once more while it recovers, and everything acknowledged is there."""
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    faulty.order(folder=str(begun), call=0, errno=0, count=before)
+    assert faulty.said("ended")[-1] == ["ended", "0"]
+    for call in count_from(1):
+        folder = tmp_path / str(call)
+        shutil.copytree(begun, folder)
+        reached = kill_at(faulty, folder, call, count)
+        shutil.rmtree(folder)
+        if not reached:
+            break
+    assert call > 40

@@ -25,6 +25,7 @@ from branchline.ledger.proof.policy import (
     MAJORITY,
     TWO_THIRDS,
     Policy,
+    WitnessLine,
     default_policy,
     dishonest_tolerated,
     key_policy,
@@ -144,6 +145,7 @@ def test_a_policy_has_a_million_bytes_at_most(size: int, refused: bool) -> None:
 def test_a_log_alone_is_two_lines() -> None:
     """Nobody else is asked for, and no address is invented."""
     assert key_policy(LOG).text == f"log {LOG_VKEY}\nquorum none\n"
+    assert WitnessLine("w", KEYS[0]).url == ""
 
 
 def test_the_same_key_under_another_name_is_the_same_key() -> None:
@@ -266,7 +268,7 @@ def test_the_default_policy_gives_every_entity_one_voice() -> None:
 def test_a_default_policy_below_four_entities_is_named_a_majority() -> None:
     """Its name says that it resists no dishonest witness."""
     policy = default_policy(LOG, {"north": KEYS[:1], "south": KEYS[1:2], "east": KEYS[2:3]})
-    assert policy.quorum == MAJORITY
+    assert policy.quorum == MAJORITY == "majority"
     assert policy.satisfied_by(["w0", "w2"])
     assert not policy.satisfied_by(["w0"])
     assert default_policy(LOG, {}).quorum == "none"

@@ -137,15 +137,21 @@ def work_until_killed(order: dict[str, Any]) -> None:
 
 
 def work_with_a_fault(order: dict[str, Any]) -> None:
-    """Grow once while one change fails, and once more when nothing does."""
+    """Grow once while one change fails or ends the process, and once more when nothing does.
+
+    With ``early`` the fault may strike while the ledger is opened.
+    """
     library = ctypes.CDLL(None)
-    folder = Path(order["folder"])
+    folder, early = Path(order["folder"]), order.get("early", False)
+    if early:
+        library.fault_arm(order["call"], order["errno"], str(folder).encode())
     ledger = Ledger(folder)
     ledger.tell()
     size = ledger.log.integrate().size
-    library.fault_arm(order["call"], order["errno"], str(folder).encode())
+    if not early:
+        library.fault_arm(order["call"], order["errno"], str(folder).encode())
     try:
-        for _ in ledger.grow(size, 3):
+        for _ in ledger.grow(size, order.get("count", 3)):
             pass
     except (BranchlineError, OperationalError, OSError) as error:
         say("refused", type(error).__name__)
