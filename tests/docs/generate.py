@@ -23,7 +23,7 @@ Made from the program by `python tests/docs/generate.py`; a test compares the tw
 
 Every command takes `--json` and then prints one JSON object (`journey watch`: one per line). Every command exits with 0 when it has
 done its work; other codes are in [errors and exit codes](errors.md). Folders may be given with `--home` or by a variable: `BRANCHLINE_HOME`
-(researcher), `BRANCHLINE_STATION`, `BRANCHLINE_CENTRAL`.
+(researcher), `BRANCHLINE_STATION`, `BRANCHLINE_CENTRAL`, `BRANCHLINE_WITNESS`.
 """
 
 _API = """\

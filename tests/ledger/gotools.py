@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("go") / "main.go"
+SOURCE = Path(__file__).with_name("go")
 _PACKAGES = ("note", "tlog")
 _MOD = """\
 module verify
@@ -42,7 +42,8 @@ def build_verifier(folder: Path) -> Path:
         shutil.copytree(vendored / package, folder / "mod/sumdb" / package)
     (folder / "mod/go.mod").write_text("module golang.org/x/mod\n\ngo 1.25\n")
     (folder / "go.mod").write_text(_MOD)
-    shutil.copy(SOURCE, folder / "main.go")
+    for file in SOURCE.glob("*.go"):
+        shutil.copy(file, folder)
     _run([go, "build", "-o", "verify", "."], folder)
     return folder / "verify"
 

@@ -162,6 +162,26 @@ async def test_an_export_is_checked_by_its_files_alone(world: w.World, tmp_path:
     assert tiles[0] == tiles[1] != {}
 
 
+async def test_everybody_sees_how_the_witnesses_stand(world: w.World) -> None:
+    """A station what it vouched for and what its studies ask; central every witness, and its lag."""
+    size, cosigned = len(world.history()), world.home / "ledger" / "cosigned"
+    await w.eventually(lambda: f"\n{size}\n" in cosigned.read_text())
+    for name, home in world.homes.items():
+        found = await run("ledger", "witness", "status", "--home", str(home.folder))
+        assert (found["size"], found["mirrored"], found["alarms"]) == (size, size, [])
+        (study,) = found["studies"]
+        assert (study["study"], study["asked"], study["entities"]) == (w.STUDY, 2, 3)
+        assert study["own"]
+        assert found["vkey"].startswith(f"{w.ORIGIN}/witness/{name}+")
+    seen = await run("ledger", "witness", "status", "--home", str(world.home))
+    assert (seen["size"], seen["alarms"]) == (size, [])
+    stands = {each["party"]: each for each in seen["witnesses"]}
+    assert stands.keys() == world.homes.keys()
+    assert all(each["seen"] for each in stands.values())
+    # What a station cosigned in the last moment may come to central with the next round.
+    assert all(each["lag"] == size - each["size"] < size for each in stands.values())
+
+
 async def test_a_package_is_checked_by_python_alone(world: w.World, tmp_path: Path) -> None:
     """What an auditor gets: the journey at this station, its dataset complete, no names of people."""
     file, home = tmp_path / "case.zip", str(world.homes["north"].folder)

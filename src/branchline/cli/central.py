@@ -71,7 +71,7 @@ def serve(
     from branchline.central.service import CentralSettings, running
     from branchline.cli.serving import serve as until_told
 
-    host, port = _address(listen)
+    host, port = address_of(listen)
     settings = CentralSettings(
         folder=home,
         host=host,
@@ -153,7 +153,8 @@ def incidents(home: Path) -> Answer:
     return Answer({"incidents": found}, text)
 
 
-def _address(text: str) -> tuple[str, int]:
+def address_of(text: str) -> tuple[str, int]:
+    """Read what ``--listen`` was given."""
     host, _, port = text.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65535:
         raise click.BadParameter(f"{text!r} is not of the form HOST:PORT", param_hint="--listen")

@@ -52,5 +52,5 @@ def ready(program: str, address: str, *, as_json: bool) -> str:
     """Return the line that says that a program is ready."""
     if as_json:
         return json.dumps({"ready": True, "program": program, "address": address})
-    preposition = "at" if program == "central" else "to"
+    preposition = "to" if program == "station" else "at"
     return f"{program} is listening {preposition} {address}"

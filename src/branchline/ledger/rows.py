@@ -143,6 +143,14 @@ def cosigned_from(connection: Connection, size: int) -> str | None:
     return connection.execute(least).scalar()
 
 
+def cosigned_before(connection: Connection, size: int, most: int) -> list[tuple[int, str]]:
+    """Return cosigned checkpoints below a size with their sizes, the largest first."""
+    table = ledger_cosigned
+    below = select(table.c.size, table.c.note).where(table.c.size < size)
+    rows = connection.execute(below.order_by(table.c.size.desc()).limit(most))
+    return [(row.size, row.note) for row in rows]
+
+
 def _check_free(connection: Connection, tags: Sequence[str]) -> None:
     taken = find_tags(connection, tags)
     seen: set[str] = set()

@@ -1,6 +1,7 @@
 // Verify checks an exported ledger with Go's own note and tlog packages, and nothing of ours.
 //
 //	verify DIR [-witness VKEY]... [-grown SIZE:ROOT]... [-receipt FILE:LEAFFILE]...
+//	verify post DIR HOST:PORT VKEY
 //
 // It opens the checkpoint with the key in DIR/vkey, authenticates every tile by the root that was
 // signed, compares every entry with its tile, proves and checks records, and prints what it found.
@@ -276,7 +277,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: verify DIR [-witness VKEY] [-grown SIZE:ROOT] [-receipt FILE:LEAFFILE]")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2:]); err != nil {
+	work := func() error { return run(os.Args[1], os.Args[2:]) }
+	if os.Args[1] == "post" && len(os.Args) == 5 {
+		work = func() error { return post(os.Args[2], os.Args[3], os.Args[4]) }
+	}
+	if err := work(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -26,6 +26,10 @@ ledger = LazyGroup(
             f"{_L}.policy:policy",
             "Print a study's policy on the ledger (C2SP tlog-policy).",
         ),
+        "witness": (
+            f"{_L}.witness:witness",
+            "Look at witnesses, or run one that is no station.",
+        ),
         "evidence": (
             f"{_L}.evidence:evidence",
             "Look at evidence that a ledger contradicts itself.",
