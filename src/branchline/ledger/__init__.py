@@ -13,6 +13,7 @@ none of this.
 Must not: know what an entry says (no train, no study), decide who may append, or publish a
 checkpoint over bytes it has not read back from disk.
 May know: the foundation. Only ``files``, ``rows``, ``log``, ``witness/store``, ``witness/home``,
-``witness/service``, ``package_check`` and ``standalone`` touch disk and database; ``stored``, ``audit``, ``completeness`` and ``package`` read
-through a function they are given, and everything else is bytes in, values out.
+``witness/service``, ``package_check`` and ``standalone`` touch disk, database or network;
+``stored``, ``audit``, ``completeness`` and ``package`` read through a function they are given, and
+everything else is bytes in, values out.
 """
