@@ -153,7 +153,9 @@ async def _readable(descriptor: int) -> None:
 def _groups_of(pid: int) -> set[Path]:
     found = set()
     for folder, names, _ in os.walk("/sys/fs/cgroup"):
-        found |= {Path(folder, name) for name in names if name.startswith(f"{PREFIX}{pid}-")}
+        found |= {
+            Path(folder, name) for name in names if name.startswith(PREFIX) and f"-{pid}-" in name
+        }
     return found
 
 

@@ -104,15 +104,20 @@ def test_a_limit_that_does_not_hold_is_refused(tmp_path: Path) -> None:
 
 
 def test_only_groups_of_dead_stations_are_swept(tmp_path: Path) -> None:
-    """A group of this process stays, one of a process that is gone or came later goes."""
+    """A group of this process stays, one of a process that is gone or came later goes.
+
+    What stations in other containers made is theirs: their processes are not seen from here.
+    """
     (tmp_path / "cgroup.subtree_control").write_text("memory pids")
     own = tmp_path / group_name()
-    _, pid, started, _ = own.name.split("-")
-    reused = tmp_path / f"branchline-{pid}-{int(started) - 1}-0"
-    dead = tmp_path / "branchline-4194305-1-0"
+    _, here, pid, started, _ = own.name.split("-")
+    reused = tmp_path / f"branchline-{here}-{pid}-{int(started) - 1}-0"
+    dead = tmp_path / f"branchline-{here}-4194305-1-0"
+    elsewhere = tmp_path / f"branchline-{int(here) - 1}-4194305-1-0"
     foreign = tmp_path / "branchline-notes"
-    for folder in (own, reused, dead, foreign):
+    for folder in (own, reused, dead, elsewhere, foreign):
         folder.mkdir()
     assert CgroupsV2(tmp_path).sweep() == sorted([reused.name, dead.name])
     assert own.exists()
+    assert elsewhere.exists()
     assert foreign.exists()

@@ -140,8 +140,8 @@ def children() -> set[str]:
 
 def control_groups() -> set[str]:
     """Return this process's control groups for sessions."""
-    own = f"{PREFIX}{os.getpid()}-"
+    own = f"-{os.getpid()}-"
     found = set()
     for folder, names, _ in os.walk("/sys/fs/cgroup"):
-        found |= {f"{folder}/{name}" for name in names if name.startswith(own)}
+        found |= {f"{folder}/{n}" for n in names if n.startswith(PREFIX) and own in n}
     return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import random
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -18,6 +20,7 @@ from tests.system import world as w
 from tests.system.trains import MEAN
 from yarl import URL
 
+from branchline.aggregation.aggregator import Aggregator
 from branchline.central.service import CentralSettings, running
 from branchline.foundation.clock import SystemClock
 from branchline.foundation.errors import Unavailable
@@ -25,6 +28,9 @@ from branchline.foundation.http.client import ApiClient
 from branchline.foundation.ids import new_id
 from branchline.journey import acts
 from branchline.journey.machine import Phase, StopPhase
+from branchline.journey.messages import Notice
+from branchline.sandbox.engine import Session
+from branchline.station.hosting import Hosting
 
 pytestmark = pytest.mark.slow
 
@@ -109,6 +115,44 @@ async def test_a_station_whose_disk_fills_during_a_journey_goes_on_with_room(
             free(tmp_path / "north")
             assert (await world.arrived(journey))["rounds"] == 3
             once(world, journey)
+
+
+@pytest.mark.parametrize("host", ["central", "south"])
+async def test_an_aggregator_that_finds_no_room_at_first_keeps_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """However often it is started, stations seal to the one key that was announced."""
+    start, failures = Aggregator._start, iter([errno.ENOSPC, errno.ENOENT])
+
+    async def starting(self: Aggregator) -> Session:
+        number = next(failures, None)
+        if number is not None:
+            raise OSError(number, os.strerror(number))
+        return await start(self)
+
+    monkeypatch.setattr(Aggregator, "_start", starting)
+    async with w.inhabited(w.here(tmp_path), aggregator=host) as world:
+        journey = await world.depart(MEAN)
+        assert (await world.arrived(journey))["rounds"] == 2
+        assert next(failures, None) is None
+        history = [act for _, act in world.history(journey=journey)]
+        assert sum(isinstance(act, acts.JourneyPrepared) for act in history) == 1
+
+
+async def test_a_host_that_prepared_twice_goes_by_the_key_that_was_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A station started anew before central had its first act makes a second key, which is void."""
+    prepare = Hosting._prepare
+
+    async def twice(self: Hosting, notice: Notice) -> None:
+        await prepare(self, notice)
+        await prepare(self, notice)
+
+    monkeypatch.setattr(Hosting, "_prepare", twice)
+    async with w.inhabited(w.here(tmp_path), aggregator="south") as world:
+        journey = await world.depart(MEAN)
+        assert (await world.arrived(journey))["rounds"] == 2
 
 
 async def test_a_station_with_a_full_disk_is_told_again(tmp_path: Path) -> None:

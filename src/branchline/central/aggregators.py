@@ -46,8 +46,12 @@ CANNOT_START = "The aggregator cannot start at central"
 
 @dataclass
 class _Place:
-    """One journey's aggregator, or the wait for its key."""
+    """One journey's aggregator, or the wait for its key.
 
+    The key is made once: however often preparing it is tried, one key is announced.
+    """
+
+    key: X25519PrivateKey = field(default_factory=X25519PrivateKey.generate)
     aggregator: Aggregator | None = None
     fresh: X25519PrivateKey | None = None
     busy: set[str] = field(default_factory=set)
@@ -173,11 +177,10 @@ class Aggregators:
         self.wanted(course)
 
     async def _prepare(self, course: Course, place: _Place) -> None:
-        key = X25519PrivateKey.generate()
         try:
             opened = self._open(course)
             ready = await self._environments.ready(opened.environment)
-            place.aggregator = self._make(course, opened, ready, key)
+            place.aggregator = self._make(course, opened, ready, place.key)
         except Unavailable:
             raise
         except EnvironmentAbsent as error:
@@ -198,13 +201,13 @@ class Aggregators:
                 at=self._desk.now(),
                 journey=course.journey.id,
                 recipient=place.aggregator.recipient,
-                custody=custody.entrust(key, self._stations(course)),
+                custody=custody.entrust(place.key, self._stations(course)),
                 environment=ready.digest,
             )
         )
         try:
             await place.aggregator.start()
-        except Unavailable as error:
+        except (Unavailable, OSError) as error:
             # The first round starts it once more, and again while what hinders it may pass.
             log.warning("the aggregator of %s waits: %s", course.journey.id, error)
         except BranchlineError as error:

@@ -91,6 +91,11 @@ class Bubblewrap:
                 await self._ready(parts)
                 enforced = self._read_back(parts, spec.limits, rlimits)
                 await asyncio.shield(verifying)
+            except OSError as error:
+                await SandboxSession(self.name, spec, parts, {}).close()
+                raise EngineUnavailable(
+                    f"what limits the sandbox could not be read back: {error.strerror}"
+                ) from error
             except BaseException:
                 await SandboxSession(self.name, spec, parts, {}).close()
                 raise

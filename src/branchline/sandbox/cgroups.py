@@ -2,8 +2,9 @@
 
 Sources: the kernel's admin guide, "cgroup-v1" and "cgroup-v2". Groups are made *below* the
 current one, never at the root, so that a station running inside another engine stays within that
-engine's limits. A group's name holds the process id and start time of the station that made it:
-what a killed station left is found and removed by the next one.
+engine's limits. A group's name holds the process id and start time of the station that made it, and
+which processes the id counts among: what a killed station left is found and removed by the next
+one, while those of stations in other containers, whose processes are not seen here, are left alone.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Protocol
 from branchline.foundation.errors import Unavailable
 
 PREFIX = "branchline-"
-_NAME = re.compile(rf"{PREFIX}(\d+)-(\d+)-\d+")
+_NAME = re.compile(rf"{PREFIX}(\d+)-(\d+)-(\d+)-\d+")
 _OWN_PROCESSES = 2
 """bwrap's own monitor and the sandbox's init count as processes as well."""
 
@@ -98,7 +99,8 @@ def find_cgroups(proc: Path = Path("/proc")) -> Cgroups | None:
 
 def group_name() -> str:
     """Return a new name that tells which station made it."""
-    return f"{PREFIX}{os.getpid()}-{_start_time(os.getpid())}-{next(_serial)}"
+    own = os.getpid()
+    return f"{PREFIX}{_namespace()}-{own}-{_start_time(own)}-{next(_serial)}"
 
 
 class CgroupsV1:
@@ -327,6 +329,11 @@ def _keyed(file: Path) -> dict[str, int]:
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}
 
 
+def _namespace() -> int:
+    """Return the number of the namespace in which process ids are counted here."""
+    return os.stat("/proc/self/ns/pid").st_ino
+
+
 def _start_time(pid: int) -> str | None:
     """Return when a process started (clock ticks since boot), or None when there is none."""
     try:
@@ -338,8 +345,10 @@ def _start_time(pid: int) -> str | None:
 
 
 def _abandoned(folder: Path) -> list[str]:
+    here = str(_namespace())
     found = [_NAME.fullmatch(entry.name) for entry in folder.iterdir()]
-    return [m[0] for m in found if m is not None and _start_time(int(m[1])) != m[2]]
+    own = [m for m in found if m is not None and m[1] == here]
+    return [m[0] for m in own if _start_time(int(m[2])) != m[3]]
 
 
 def _kill_listed(folder: Path) -> None:

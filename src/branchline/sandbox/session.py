@@ -260,7 +260,12 @@ class SandboxSession:
 
     def _count(self) -> Counters | None:
         if self._parts.group is not None:
-            self._last = self._parts.group.counters()
+            try:
+                self._last = self._parts.group.counters()
+            except OSError:
+                # Somebody took the group away, and the limits with it: nothing runs without them.
+                self._parts.process.kill()
+                self._reason = self._reason or FailureReason.KILLED
         return self._last
 
 

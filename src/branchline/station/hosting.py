@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from sqlalchemy.exc import OperationalError
 
 from branchline.aggregation.aggregator import AggregationFailed, Aggregator, Combination
 from branchline.environment.errors import EnvironmentDamaged
@@ -33,6 +34,8 @@ log = logging.getLogger("branchline.station")
 
 IDLE_SECONDS = 3600.0
 """After so long without a round a sandbox is ended; a later round starts it again."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 
 
 @dataclass
@@ -68,8 +71,11 @@ class Hosting:
 
     async def end(self, journey: str) -> None:
         """End a journey's aggregator, if it is here."""
-        place = self._places.pop(journey, None)
         self._busy = {key for key in self._busy if key[1] != journey}
+        await self._drop(journey)
+
+    async def _drop(self, journey: str) -> None:
+        place = self._places.pop(journey, None)
         if place is not None:
             if place.idle is not None:
                 place.idle.cancel()
@@ -82,15 +88,25 @@ class Hosting:
             await self.end(journey)
 
     async def _do(self, notice: Notice) -> None:
+        """Do it again while what hinders it may pass: central away, a full disk."""
+        pause = _FIRST_PAUSE
+        while notice.key in self._busy:
+            try:
+                await self._once(notice)
+                return
+            except (Unavailable, OSError, OperationalError) as error:
+                log.warning("the aggregator of %s waits: %s", notice.journey, type(error).__name__)
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE, pause * 2)
+
+    async def _once(self, notice: Notice) -> None:
         try:
             if notice.kind == "prepare":
                 await self._prepare(notice)
             else:
                 await self._combine(notice)
-        except Unavailable as error:
-            # Told again as soon as the line to central is back.
-            self._busy.discard(notice.key)
-            log.warning("the aggregator waits: %s", error.refused)
+        except (Unavailable, OSError, OperationalError):
+            raise
         except EnvironmentDamaged as error:
             log.error("the aggregator of %s: %s", notice.journey, error)
             await self._fail(notice, DAMAGED)
@@ -98,6 +114,10 @@ class Hosting:
             await self._fail(notice, error.refused)
         except BranchlineError as error:
             log.warning("the aggregator of %s: %s", notice.journey, error)
+            await self._fail(notice, "The aggregator's host could not run the train")
+        except Exception:
+            # Outermost loop of an aggregator: the journey ends, the station goes on.
+            log.exception("the aggregator of %s stopped", notice.journey)
             await self._fail(notice, "The aggregator's host could not run the train")
 
     async def _prepare(self, notice: Notice) -> None:
@@ -115,7 +135,7 @@ class Hosting:
         await self._send(act)
 
     async def _combine(self, notice: Notice) -> None:
-        place = self._places.get(notice.journey) or await self._place(notice, self._key(notice))
+        place = await self._announced(notice)
         route = place.act.request.route
         for ref in notice.inputs:
             _check_input(place.study, notice, ref)
@@ -134,6 +154,18 @@ class Hosting:
         )
         await self._report(notice, done)
         self._rest(notice.journey, place)
+
+    async def _announced(self, notice: Notice) -> _Place:
+        """Return the aggregator with the key that the ledger announces, made anew if need be.
+
+        One with another key was prepared, and then central had taken in what was sent before.
+        """
+        key = self._key(notice)
+        place = self._places.get(notice.journey)
+        if place is not None and place.aggregator.recipient == custody.recipient_of(key):
+            return place
+        await self._drop(notice.journey)
+        return await self._place(notice, key)
 
     async def _report(self, notice: Notice, done: Combination) -> None:
         digest = done.parcel.digest

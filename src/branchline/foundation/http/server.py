@@ -263,6 +263,8 @@ def tls_context(certificate: str | None, key: str | None) -> ssl.SSLContext | No
     if certificate is None or key is None:
         raise Refused("HTTPS needs both --tls-cert and --tls-key")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    # Said here: whether Python sets it, or leaves it to the machine's OpenSSL, depends on who built it.
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
