@@ -97,3 +97,28 @@ def test_an_unknown_command_is_refused_in_one_sentence() -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == "No such command 'fly'. See 'branchline --help'.\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("jurney", "No such command 'jurney'. Did you mean 'journey'? See 'branchline --help'."),
+        (
+            "journey wach",
+            "No such command 'wach'. Did you mean 'watch'? See 'branchline journey --help'.",
+        ),
+        (
+            "journey list --jsn",
+            "No such option '--jsn'. Did you mean '--json'? See 'branchline journey list --help'.",
+        ),
+    ],
+)
+def test_what_was_probably_meant_is_said(line: str, told: str) -> None:
+    """A slip of the fingers costs one look."""
+    done = subprocess.run(
+        [sys.executable, "-m", "branchline", *line.split()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (2, f"{told}\n")

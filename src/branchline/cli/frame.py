@@ -195,6 +195,9 @@ def _usage(error: click.ClickException) -> dict[str, Any]:
     advice = ""
     if isinstance(error, click.UsageError) and error.ctx is not None:
         advice = f"See '{error.ctx.command_path} --help'"
+    if isinstance(error, click.NoSuchCommand | click.NoSuchOption) and error.possibilities:
+        meant = " or ".join(f"'{each}'" for each in error.possibilities)
+        return _problem("usage", error.message.rstrip("."), f"Did you mean {meant}? {advice}")
     return _problem("usage", error.format_message().rstrip("."), advice)
 
 
