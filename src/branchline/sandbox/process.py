@@ -59,6 +59,10 @@ class SandboxProcess:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
+    async def wait(self) -> int:
+        """Wait until it has ended by itself, and return the exit code."""
+        return await self._process.wait()
+
     async def wait_or_end(self) -> int:
         """Wait a moment for an end that has begun by itself, so that its exit code is kept."""
         try:
@@ -78,9 +82,17 @@ class SandboxProcess:
 
 
 async def spawn(
-    words: Sequence[str], group: Group | None, inherited: Sequence[int], output: int
+    words: Sequence[str],
+    group: Group | None,
+    inherited: Sequence[int],
+    output: int,
+    *,
+    apart: bool = False,
 ) -> SandboxProcess:
-    """Start `words` in `group`, with `inherited` descriptors and `output` for all it prints."""
+    """Start `words` in `group`, with `inherited` descriptors and `output` for all it prints.
+
+    `apart` keeps it from the terminal's signals: Ctrl-C then reaches the caller alone.
+    """
     entries = [str(path) for path in group.entries()] if group is not None else []
     process = await asyncio.create_subprocess_exec(
         *("/bin/sh", "-c", _ENTER, "sh", *entries, "--", *words),
@@ -90,6 +102,7 @@ async def spawn(
         pass_fds=tuple(inherited),
         env={},
         cwd="/",
+        start_new_session=apart,
     )
     return SandboxProcess(process, group)
 

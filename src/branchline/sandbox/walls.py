@@ -66,6 +66,7 @@ class PersonalJob:
         folder: bound at `/work` for reading and writing, and its working folder; None for none.
         network: whether it sees the machine's network.
         variables: set beside the environment's own.
+        more: further folders, by their path inside, bound for reading and writing.
     """
 
     environment: EnvironmentMount
@@ -73,6 +74,7 @@ class PersonalJob:
     folder: Path | None = None
     network: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[str, Path] = field(default_factory=dict)
 
 
 def command(bwrap: str, spec: JobSpec, settings: str, descriptors: Descriptors) -> list[str]:
@@ -99,6 +101,7 @@ def personal(
 ) -> list[str]:
     """Return the whole command line of a person's command; it keeps the person's terminal."""
     folder = [] if job.folder is None else ["--bind", str(job.folder), "/work"]
+    more = [word for inside, path in job.more.items() for word in ("--bind", str(path), inside)]
     return [
         bwrap,
         *_namespaces(),
@@ -107,6 +110,7 @@ def personal(
         *("--tmpfs", "/tmp", "--tmpfs", "/dev/shm", "--remount-ro", "/dev"),
         *_root(job.environment, files),
         *folder,
+        *more,
         *("--remount-ro", "/"),
         *_variables({**job.environment.env, **job.variables}),
         *_filters(filters),

@@ -32,6 +32,7 @@ class EnvironmentVerbs:
         upgrade: Sequence[str] | None = (),
         store: Path | None = None,
         offline: bool = False,
+        lab: bool | None = None,
         progress: Progress = silent,
     ) -> Digest:
         """Lock what a folder's spec files ask for; return the lock's digest.
@@ -41,6 +42,7 @@ class EnvironmentVerbs:
             upgrade: Packages that may get newer versions; None for all of them.
             store: The folder of packages and images; this person's own by default.
             offline: Ask nobody: take the package lists at hand.
+            lab: Whether a Jupyter server is added; None where it stays as the earlier lock has it.
             progress: Told, in a few words, what is done.
 
         Raises:
@@ -48,7 +50,7 @@ class EnvironmentVerbs:
             Unavailable: A mirror or an index cannot be reached.
         """
         place = Store(store or default_store_folder())
-        return lock_folder(Path(folder), place, progress, upgrade, offline).digest
+        return lock_folder(Path(folder), place, progress, upgrade, offline, lab).digest
 
     def build_environment(
         self,

@@ -17,7 +17,12 @@ from branchline.workbench.core import Core
 
 
 def lock_folder(
-    folder: Path, store: Store, progress: Progress, upgrade: Sequence[str] | None, offline: bool
+    folder: Path,
+    store: Store,
+    progress: Progress,
+    upgrade: Sequence[str] | None,
+    offline: bool,
+    lab: bool | None = None,
 ) -> Lock:
     """Lock what a folder's spec files ask for, and write the lock there; see ``lock_environment``.
 
@@ -27,6 +32,7 @@ def lock_folder(
         progress: Told what is done.
         upgrade: Packages that may move; None for all of them.
         offline: Ask nobody: take the package lists at hand.
+        lab: Whether a Jupyter server is added; None where it stays as the earlier lock has it.
     """
     from branchline.environment.lock.folder import read_locked, refuse_foreign, write_locked
     from branchline.environment.lock.locking import lock_environment
@@ -37,7 +43,7 @@ def lock_folder(
     refuse_foreign(folder)
     before = read_locked(folder) if (folder / LOCK_NAME).exists() else None
     names = None if upgrade is None else tuple(upgrade)
-    options = Options(upgrade=names, offline=offline)
+    options = Options(upgrade=names, offline=offline, lab=lab)
     detected = detect(read_tree(folder))
     locked = lock_environment(detected, options, store, before=before, progress=progress)
     write_locked(locked, folder)

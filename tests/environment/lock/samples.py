@@ -75,6 +75,7 @@ LOCKS = st.builds(
         python=st.lists(_TEXTS, max_size=3).map(tuple),
         python_version=st.none() | _TEXTS,
         runtime=st.booleans(),
+        lab=st.sampled_from([None, True]),
         differences=st.lists(_TEXTS, max_size=3).map(tuple),
     ),
     debian=st.builds(

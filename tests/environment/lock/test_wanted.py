@@ -107,6 +107,24 @@ def test_what_is_not_to_be_had_is_refused_with_a_way_out(
         decide(detected, Options(**options), None)  # type: ignore[arg-type]
 
 
+def test_a_jupyter_server_stays_until_it_is_left_out() -> None:
+    """The lock remembers it; nothing of it counts as what a person named."""
+    before = lock_of("bookworm")
+    spec = msgspec.structs.replace(before.spec, lab=True)
+    with_lab = msgspec.structs.replace(before, spec=spec)
+    for said, earlier, has in [
+        (None, None, False),
+        (None, before, False),
+        (None, with_lab, True),
+        (True, None, True),
+        (False, with_lab, False),
+    ]:
+        wanted = decide(None, Options(lab=said), earlier)
+        assert wanted.lab is has
+        assert ("jupyterlab" in wanted.python.more) is has
+        assert wanted.python.requirements == ()
+
+
 def test_a_part_of_an_environment_is_never_locked() -> None:
     """What cannot be locked refuses the whole; suggestions are taken with consent only."""
     sentence, other = "install.R needs CRAN", "environment.yml needs a channel"

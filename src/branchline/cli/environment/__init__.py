@@ -67,6 +67,10 @@ COMMANDS: Table = {
         f"{_E}.run:shell",
         "Open a shell in an environment: an image, or the one that was built from a lock.",
     ),
+    "lab": (
+        f"{_E}.lab:lab",
+        "Start JupyterLab in an environment; its address, with a token, is printed.",
+    ),
 }
 """Every command of the group, by name, in the order of its help."""
 

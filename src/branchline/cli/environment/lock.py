@@ -45,6 +45,11 @@ _EVERYTHING = "*"
     help="Take the newest version of NAME, or of everything. Repeatable.",
 )
 @click.option("--no-runtime", is_flag=True, help="Leave out numpy and pyarrow: not for trains.")
+@click.option(
+    "--lab/--no-lab",
+    default=None,
+    help="Add a Jupyter server for 'lab', or leave it out; else as the earlier lock has it.",
+)
 @click.option("--accept-suggestions", is_flag=True, help="Take what 'detect' suggests instead.")
 @click.option("--newest", metavar="DATE", help="Leave out Python packages published after DATE.")
 @click.option("--offline", is_flag=True, help="Use the package lists at hand; ask nobody.")
@@ -56,6 +61,7 @@ def lock(
     python: str | None,
     upgrade: tuple[str, ...],
     no_runtime: bool,
+    lab: bool | None,
     accept_suggestions: bool,
     newest: str | None,
     offline: bool,
@@ -75,6 +81,7 @@ def lock(
         suite=suite,
         python=python,
         runtime=not no_runtime,
+        lab=lab,
         with_python=with_python,
         with_debian=with_debian,
         accept=accept_suggestions,

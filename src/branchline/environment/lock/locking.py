@@ -183,7 +183,7 @@ def _python(
 
 def _asked(spec: SpecPart) -> tuple[object, ...]:
     """Return what decides Python's part; constraints and hashes stand in the files."""
-    return spec.winner, spec.files, spec.python, spec.runtime
+    return spec.winner, spec.files, spec.python, spec.runtime, spec.lab
 
 
 def _spec(wanted: Wanted, options: Options) -> SpecPart:
@@ -194,6 +194,7 @@ def _spec(wanted: Wanted, options: Options) -> SpecPart:
         python=wanted.python.requirements,
         python_version=wanted.python_version,
         runtime=options.runtime,
+        lab=True if wanted.lab else None,
         differences=wanted.differences,
     )
 

@@ -68,6 +68,7 @@ class SpecPart(_Struct, frozen=True, kw_only=True):
         python: The Python requirements a person asked for.
         python_version: The Python version a person asked for.
         runtime: Whether what a train's own runner needs (numpy, pyarrow) was asked for, too.
+        lab: True where a Jupyter server was asked for, too; else absent.
         differences: Where the lock differs from what was asked for, on purpose.
     """
 
@@ -77,6 +78,7 @@ class SpecPart(_Struct, frozen=True, kw_only=True):
     python: tuple[str, ...] = ()
     python_version: str | None = None
     runtime: bool = True
+    lab: Literal[True] | None = None
     differences: tuple[str, ...] = ()
 
 

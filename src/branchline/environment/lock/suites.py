@@ -16,6 +16,9 @@ wheels expect of any Linux system (manylinux) and Debian's Python does not bring
 RUNTIME = ("numpy", "pyarrow")
 """The Python distributions that the runner inside a train's sandbox needs."""
 
+LAB = ("jupyterlab", "ipykernel")
+"""The Python distributions of a Jupyter server with Python's kernel."""
+
 
 @dataclass(frozen=True)
 class Suite:

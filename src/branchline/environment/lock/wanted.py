@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 from branchline.environment.lock.model import Lock, SpecPart
 from branchline.environment.lock.python.resolve import PythonWanted
-from branchline.environment.lock.suites import RUNTIME, SUITES, Suite, pythons, suite_named
+from branchline.environment.lock.suites import LAB, RUNTIME, SUITES, Suite, pythons, suite_named
 from branchline.environment.spec import Detected
 from branchline.foundation.digest import Digest
 from branchline.foundation.errors import Refused
@@ -30,6 +30,7 @@ class Options:
         suite: The Debian suite; None for the one that fits.
         python: Take the suite's Python in this version although another was asked for.
         runtime: Add what the runner inside a train's sandbox needs.
+        lab: Add a Jupyter server; None where it stays as the earlier lock has it.
         with_python: Further Python requirements.
         with_debian: Further Debian packages.
         accept: Take what detection suggests for what cannot be had as it was asked for.
@@ -41,6 +42,7 @@ class Options:
     suite: str | None = None
     python: str | None = None
     runtime: bool = True
+    lab: bool | None = None
     with_python: tuple[str, ...] = ()
     with_debian: tuple[str, ...] = ()
     accept: bool = False
@@ -69,6 +71,7 @@ class Wanted:
     suite: Suite
     debian: tuple[str, ...]
     python: PythonWanted
+    lab: bool = False
     python_version: str | None = None
     files: Mapping[str, Digest] = field(default_factory=dict)
     differences: tuple[str, ...] = ()
@@ -99,9 +102,10 @@ def decide(detected: Detected | None, options: Options, before: Lock | None) -> 
     suite = _suite(asked, options, before.debian.suite if before else None)
     python_difference = _python(asked, options, suite, agreed)
     added = tuple(_requirement(text) for text in options.with_python)
+    lab = bool(before and before.spec.lab) if options.lab is None else options.lab
     wanted = PythonWanted(
         requirements=tuple(dict.fromkeys((*asked.python, *added))),
-        more=RUNTIME if options.runtime else (),
+        more=(*(RUNTIME if options.runtime else ()), *(LAB if lab else ())),
         constraints=asked.constraints,
         hashes=asked.hashes,
     )
@@ -110,6 +114,7 @@ def decide(detected: Detected | None, options: Options, before: Lock | None) -> 
         suite=suite,
         debian=tuple(sorted({*asked.debian, *options.with_debian})),
         python=wanted,
+        lab=lab,
         python_version=asked.python_version,
         files=asked.files,
         differences=(*differences, *python_difference, *_newest(options)),

@@ -23,7 +23,7 @@ class PythonWanted:
 
     Args:
         requirements: PEP 508 requirements a person wrote.
-        more: Requirements that nobody asked for and a train's runner needs.
+        more: Requirements that nobody named: what a train's runner needs, or a Jupyter server.
         constraints: Requirements that bound versions and install nothing.
         hashes: The only hashes that are accepted, by requirement.
     """
