@@ -11,6 +11,24 @@ from branchline.cli.lazy import LazyGroup
 _C = "branchline.cli"
 
 COMMANDS = {
+    "init": (
+        f"{_C}.project.init:init",
+        "Begin a project in a folder; a repository that is there is adopted as it is.",
+    ),
+    "status": (f"{_C}.project.status:status", "Show what differs from the last save."),
+    "add": (
+        f"{_C}.project.save:add",
+        "Take files in, so that the next save keeps them.",
+    ),
+    "save": (
+        f"{_C}.project.save:save",
+        "Keep everything that changed (or PATHs only), in one commit with a signed record.",
+    ),
+    "log": (
+        f"{_C}.project.log:log",
+        "Show what was done in the project, one record in full, or verify all of them.",
+    ),
+    "note": (f"{_C}.project.log:note", "Put a note on record."),
     "enroll": (f"{_C}.enroll:enroll", "Join a central service with an invitation."),
     "study": (f"{_C}.study:study", "Propose, approve and look at studies."),
     "train": (f"{_C}.train:train", "Make, try, pack and send trains."),

@@ -1,0 +1,1 @@
+"""``branchline init``, ``save``, ``log``, ``run`` …: the researcher's project."""

@@ -1,0 +1,101 @@
+"""Run git-annex in one repository, as clean as git; a program of its own (AGPL), never linked."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from branchline.foundation.errors import Refused, Unavailable
+from branchline.project.git.command import Git, annex_program, call, clean_environment, user
+
+OLDEST = (10, 20250101)
+"""The oldest git-annex whose formats and options are the ones relied on."""
+
+_VERSION = re.compile(r"^([0-9]+)\.([0-9]{8})")
+_ADVICE = "Install it with \"pip install 'branchline[project]'\""
+
+
+class Annex:
+    """Git-annex in one repository.
+
+    Args:
+        git: The repository's git.
+    """
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+        self._program = ""
+
+    @property
+    def uuid(self) -> str | None:
+        """The repository's own name among those that hold content; None before `begin`."""
+        return self._git.own.get("annex.uuid")
+
+    @property
+    def program(self) -> str:
+        """Where git-annex is, once its version has been looked at.
+
+        Raises:
+            Unavailable: There is none, or it is too old.
+        """
+        if not self._program:
+            self._program = _checked(self._git.root)
+        return self._program
+
+    def begin(self, description: str) -> None:
+        """Make the repository one that holds content; one that does already is left as it is.
+
+        Special remotes that its branch names are not set up by themselves.
+        """
+        if self.uuid is None:
+            self.run("init", "--quiet", "--no-autoenable", description)
+            self._git.forget()
+
+    def run(self, *words: str, feed: bytes = b"", accept: Sequence[int] = (0,)) -> bytes:
+        """Run one git-annex command and return what it printed.
+
+        Raises:
+            Refused: The repository has hooks that git-annex would run.
+            GitFailed: It failed; its own first words are in the sentence.
+            Unavailable: There is no git-annex, or the disk is full.
+        """
+        program = self.program
+        self._check_hooks()
+        settings = {name: value for name, value in user().items() if name not in self._git.own}
+        environment = clean_environment(settings)
+        path = (str(Path(program).parent), environment.get("PATH", os.defpath))
+        environment["PATH"] = os.pathsep.join(path)
+        # It takes paths as they are, and asks git for patterns of its own.
+        environment.pop("GIT_LITERAL_PATHSPECS")
+        return call((program, *words), self._git.root, environment, feed, accept, self._git.held)
+
+    def add(self, paths: Sequence[str]) -> None:
+        """Take files in as git-annex itself does, by the repository's own rules."""
+        names = b"".join(os.fsencode(path) + b"\0" for path in paths)
+        self.run("add", "--quiet", "--batch", "-z", feed=names)
+
+    def _check_hooks(self) -> None:
+        """Refuse git-annex's own hooks: unlike git's, no setting switches them off."""
+        found = sorted((self._git.root / ".git" / "hooks").glob("*-annex"))
+        if found:
+            raise Refused(
+                f"The repository has a hook that git-annex would run (.git/hooks/{found[0].name})",
+                advice="Look at it, and remove it",
+            )
+
+
+def _checked(folder: Path) -> str:
+    program = annex_program()
+    if program is None:
+        raise Unavailable("git-annex is not installed", advice=_ADVICE)
+    printed = call((program, "version", "--raw"), folder, clean_environment({})).decode()
+    found = _VERSION.match(printed)
+    if found is None or (int(found[1]), int(found[2])) < OLDEST:
+        needed = ".".join(str(part) for part in OLDEST)
+        raise Unavailable(
+            f"git-annex {printed.strip()[:40]} is too old; {needed} or later is needed",
+            advice=_ADVICE,
+        )
+    return program

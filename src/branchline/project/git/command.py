@@ -1,0 +1,237 @@
+"""Run git in one repository: nothing of it is executed, nothing of the caller's shell leaks in."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from branchline.foundation.errors import BranchlineError, Refused, Unavailable
+from branchline.project.git.settings import ALLOWED_PROTOCOLS, SAFE, check_settings
+
+_KEPT = ("PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
+_KEPT_FOR_NETWORK = (
+    *("SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "all_proxy", "ALL_PROXY"),
+)
+_FULL = ("no space left on device", "disk quota exceeded", "out of diskspace")
+_LONGEST_COMPLAINT = 400
+
+
+class GitFailed(BranchlineError):
+    """Git (or git-annex) did not do what it was asked to."""
+
+    code = "git"
+
+
+class Git:
+    """Git in one repository.
+
+    Args:
+        root: The folder with ``.git`` in it; where calls are made.
+        held: Descriptors that every call inherits: a lock lasts until the last of them ended.
+    """
+
+    def __init__(self, root: Path, held: Sequence[int] = ()) -> None:
+        self.root = root
+        self.held = tuple(held)
+        self._own: dict[str, str] | None = None
+
+    @property
+    def own(self) -> Mapping[str, str]:
+        """The repository's own settings, judged when they are first read.
+
+        Raises:
+            Refused: One of them would run a program or look elsewhere.
+        """
+        if self._own is None:
+            self._own = self._read_settings()
+            check_settings(self._own)
+        return self._own
+
+    def forget(self) -> None:
+        """Read the repository's own settings anew when they are next asked for."""
+        self._own = None
+
+    def run(
+        self,
+        *words: str,
+        feed: bytes = b"",
+        unlocked: bool = False,
+        accept: Sequence[int] = (0,),
+        variables: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Run one git command and return what it printed.
+
+        Args:
+            words: The command after ``git``.
+            feed: Its standard input.
+            unlocked: Whether git-annex's filter may work, for files that are unlocked.
+            accept: Exit codes that are no failure.
+            variables: More variables of the environment.
+
+        Raises:
+            GitFailed: It failed; its own first words are in the sentence.
+            Unavailable: The disk is full.
+        """
+        extra = self._annex_filter(unlocked) | self._who()
+        environment = clean_environment(extra) | dict(variables or {})
+        return call(("git", *words), self.root, environment, feed, accept, self.held)
+
+    def lines(self, *words: str, feed: bytes = b"") -> list[str]:
+        """Run a git command and return the NUL-separated names it printed."""
+        printed = self.run(*words, feed=feed)
+        return [os.fsdecode(part) for part in printed.split(b"\0") if part]
+
+    def word(self, *words: str) -> str:
+        """Run a git command and return the one word it printed."""
+        return self.run(*words).decode().strip()
+
+    def head(self) -> str | None:
+        """Return the commit that is checked out; None before the first."""
+        found = self.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", accept=(0, 1, 128))
+        return found.decode().strip() or None
+
+    def branch(self) -> str | None:
+        """Return the branch that is checked out; None for a detached head."""
+        found = self.run("symbolic-ref", "--quiet", "--short", "HEAD", accept=(0, 1))
+        return found.decode().strip() or None
+
+    def _who(self) -> dict[str, str]:
+        return {name: value for name, value in user().items() if name not in self.own}
+
+    def _annex_filter(self, unlocked: bool) -> dict[str, str]:
+        program = annex_program() if unlocked and "annex.uuid" in self.own else None
+        if program is None:
+            ways = dict.fromkeys(("clean", "smudge", "process"), "")
+        else:
+            own = shlex.quote(program)
+            ways = {
+                "clean": f"{own} smudge --clean -- %f",
+                "smudge": f"{own} smudge -- %f",
+                "process": f"{own} filter-process",
+            }
+        return {f"filter.annex.{name}": value for name, value in ways.items()}
+
+    def _read_settings(self) -> dict[str, str]:
+        words = ("git", "config", "--list", "-z", "--includes", "--show-scope")
+        printed = call(words, self.root, clean_environment({}), b"", (0,), self.held)
+        parts = printed.split(b"\0")
+        found = {}
+        for scope, text in zip(parts[::2], parts[1::2], strict=False):
+            if scope in (b"local", b"worktree"):
+                name, _, value = text.partition(b"\n")
+                found[os.fsdecode(name)] = os.fsdecode(value)
+        return found
+
+
+def call(
+    words: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    feed: bytes = b"",
+    accept: Sequence[int] = (0,),
+    held: Sequence[int] = (),
+) -> bytes:
+    """Run a program and return what it printed.
+
+    Raises:
+        GitFailed: It failed, or is not installed.
+        Unavailable: The disk is full.
+    """
+    try:
+        done = subprocess.run(
+            words,
+            cwd=folder,
+            env=dict(environment),
+            input=feed,
+            capture_output=True,
+            pass_fds=held,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise GitFailed(f"{words[0]} was not found", advice=f"Install {words[0]}") from error
+    if done.returncode not in accept:
+        raise _failure(words, done.returncode, done.stderr.decode(errors="replace"))
+    return done.stdout
+
+
+def _failure(words: Sequence[str], code: int, said: str) -> BranchlineError:
+    if any(sign in said.lower() for sign in _FULL):
+        return Unavailable("The disk is full", advice="Free some space, then do the same again")
+    if "dubious ownership" in said:
+        return Refused(
+            "The repository belongs to another user of this machine",
+            advice="Clone it with 'branchline clone', or take it over with 'chown -R'",
+        )
+    complaint = " ".join(said.split())[:_LONGEST_COMPLAINT] or f"exit code {code}"
+    name = " ".join((Path(words[0]).name, *words[1:2]))
+    return GitFailed(f"'{name}' failed: {complaint}")
+
+
+def clean_environment(settings: Mapping[str, str], *, network: bool = False) -> dict[str, str]:
+    """Return the variables that git and git-annex run with.
+
+    Args:
+        settings: Settings beside the safe ones.
+        network: Whether the person's own global settings and agents count (proxies, credentials).
+    """
+    kept = (*_KEPT, *_KEPT_FOR_NETWORK) if network else _KEPT
+    variables = {name: os.environ[name] for name in kept if name in os.environ}
+    variables |= {
+        "LC_ALL": "C.UTF-8",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_LITERAL_PATHSPECS": "1",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_ALLOW_PROTOCOL": ALLOWED_PROTOCOLS,
+    }
+    if not network:
+        variables["GIT_CONFIG_GLOBAL"] = "/dev/null"
+    pairs = {**SAFE, **settings}
+    variables["GIT_CONFIG_COUNT"] = str(len(pairs))
+    for number, (name, value) in enumerate(pairs.items()):
+        variables[f"GIT_CONFIG_KEY_{number}"] = name
+        variables[f"GIT_CONFIG_VALUE_{number}"] = value
+    return variables
+
+
+_user: dict[str, str] = {}
+
+
+def user() -> Mapping[str, str]:
+    """Return who commits, by the person's own git settings, or by his name on this machine."""
+    if not _user:
+        _user.update(_read_user())
+    return _user
+
+
+def _read_user() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in (*_KEPT, "GIT_CONFIG_GLOBAL") if name in os.environ}
+    words = ("git", "config", "--global", "-z", "--get-regexp", r"^(user\.|safe\.directory)")
+    printed = call(words, Path("/"), kept, accept=(0, 1, 128))
+    found = {}
+    for part in printed.split(b"\0"):
+        name, _, value = part.partition(b"\n")
+        if name in (b"user.name", b"user.email", b"safe.directory") and value:
+            found[name.decode()] = os.fsdecode(value)
+    login = os.environ.get("USER") or os.environ.get("LOGNAME") or "researcher"
+    found["user.name"] = os.environ.get("GIT_AUTHOR_NAME") or found.get("user.name") or login
+    email = os.environ.get("GIT_AUTHOR_EMAIL") or found.get("user.email")
+    found["user.email"] = email or f"{login}@localhost"
+    return found
+
+
+def annex_program() -> str | None:
+    """Return where git-annex is: the one installed beside this Python, or else on the path."""
+    return shutil.which("git-annex", path=_search_path())
+
+
+def _search_path() -> str:
+    import sys
+
+    return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))

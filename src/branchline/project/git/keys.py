@@ -1,0 +1,90 @@
+"""Git-annex's names and places of content; pure.
+
+Source: git-annex's pages "internals", "internals/key_format" and "internals/hashing".
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import md5
+from pathlib import PurePosixPath
+
+from branchline.foundation.digest import Digest, digest_from
+
+_LETTERS = "0123456789zqjxkmvwgpfZQJXKMVWGPF"
+_KEY = re.compile(r"^(?P<backend>[A-Z0-9_]+)(?:-[a-zA-Z][0-9]+)*--(?P<name>[^/\0\n]+)$")
+_SIZE = re.compile(r"-s([0-9]+)[-]")
+_SHA256 = re.compile(r"^([0-9a-f]{64})(\..*)?$")
+_EXTENSION = re.compile(r"^[A-Za-z0-9]{1,4}$")
+_POINTER = b"/annex/objects/"
+_LONGEST_POINTER = 32 << 10
+
+
+def key_of(digest: Digest, size: int, name: str) -> str:
+    """Return the key of content under git-annex's backend SHA256E.
+
+    Args:
+        digest: Its SHA-256.
+        size: Its bytes.
+        name: The file's name, of which up to two short extensions are kept.
+    """
+    return f"SHA256E-s{size}--{digest.removeprefix('sha256:')}{_extensions(name)}"
+
+
+def digest_of_key(key: str) -> Digest | None:
+    """Return the SHA-256 that a key names; None where it names another digest, or none."""
+    found = _KEY.match(key)
+    if found is None or found["backend"] not in ("SHA256", "SHA256E"):
+        return None
+    value = _SHA256.match(found["name"])
+    return digest_from(bytes.fromhex(value[1])) if value else None
+
+
+def size_of_key(key: str) -> int | None:
+    """Return the bytes that a key says its content has."""
+    found = _SIZE.search(key.partition("--")[0] + "-")
+    return int(found[1]) if found else None
+
+
+def object_place(key: str) -> str:
+    """Return where content is, below ``.git/annex/objects``."""
+    word = int.from_bytes(md5(key.encode(), usedforsecurity=False).digest()[:4], "little")
+    marks = [_LETTERS[word >> 6 * i & 31] for i in range(4)]
+    return f"{marks[1]}{marks[0]}/{marks[3]}{marks[2]}/{key}/{key}"
+
+
+def log_place(key: str) -> str:
+    """Return where the locations of content are told, on the branch ``git-annex``."""
+    name = md5(key.encode(), usedforsecurity=False).hexdigest()
+    return f"{name[:3]}/{name[3:6]}/{key}.log"
+
+
+def link_of(path: str, key: str) -> str:
+    """Return what the symbolic link at a path of the project says, for content of a key."""
+    up = "../" * (len(PurePosixPath(path).parts) - 1)
+    return f"{up}.git/annex/objects/{object_place(key)}"
+
+
+def key_in_link(target: str) -> str | None:
+    """Return the key that a symbolic link into the annex names; None for any other link."""
+    parts = target.split("/")
+    if len(parts) < 4 or ".git" not in parts or "annex" not in parts or "objects" not in parts:
+        return None
+    return parts[-1] if parts[-1] == parts[-2] and _KEY.match(parts[-1]) else None
+
+
+def key_in_pointer(content: bytes) -> str | None:
+    """Return the key that the pointer of an unlocked file names; None for any other content."""
+    if len(content) > _LONGEST_POINTER or not content.startswith(_POINTER):
+        return None
+    name = content.split(b"\n", 1)[0].removeprefix(_POINTER).decode(errors="replace")
+    return name if _KEY.match(name) else None
+
+
+def _extensions(name: str) -> str:
+    found: list[str] = []
+    for part in reversed(name.split(".")[1:]):
+        if not _EXTENSION.match(part) or len(found) == 2:
+            break
+        found.insert(0, part)
+    return "".join(f".{part}" for part in found)

@@ -1,0 +1,387 @@
+"""Add and save: names judged, data taken in, what changed put on record, one commit for all of it.
+
+The order is such that a kill leaves nothing lost: content is in its place before a link names it,
+links and locations are told before the commit that needs them, the record is written before the
+commit that holds it. What a killed save has done already, the next one finds done.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from branchline.foundation.errors import Conflict, Refused
+from branchline.foundation.keys import Identity
+from branchline.project.activity.files import BLOBS, FOLDER, Recorder, last_record
+from branchline.project.activity.record import Detail, Signed
+from branchline.project.changes import LINK, MODULE, WORDS, Change, read_changes
+from branchline.project.git.intake import WAITING, Progress, Taken, read_objects, register, take_in
+from branchline.project.git.keys import (
+    key_in_link,
+    key_in_pointer,
+    object_place,
+)
+from branchline.project.git.largefiles import Rule, rule_of
+from branchline.project.manifest import Entry, kind_of, manifest
+from branchline.project.names import check_names, shown
+from branchline.project.place import Project
+
+_LINKS_AT_MOST = 40
+_MESSAGE_FILES = 3
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What one save did.
+
+    Args:
+        commit: The commit it made; None where there was nothing to save.
+        entries: What changed.
+        records: What was put on record.
+    """
+
+    commit: str | None
+    entries: Sequence[Entry] = ()
+    records: Sequence[Signed] = ()
+
+
+def changes_of(
+    project: Project, paths: Sequence[str] = (), *, each: bool = True, filters: bool = True
+) -> list[Change]:
+    """Return what differs from the last save.
+
+    Args:
+        project: The project.
+        paths: Only these, and what is below them; all by default.
+        each: Whether every new file is named, or a new folder as one.
+        filters: Whether unlocked files of git-annex are looked into.
+    """
+    words = (*WORDS, f"--untracked-files={'all' if each else 'normal'}")
+    return read_changes(project.git.run(*words, "--", *paths, unlocked=filters))
+
+
+def add(project: Project, paths: Sequence[str], progress: Progress) -> int:
+    """Take files in, so that the next save keeps them; return how many.
+
+    Args:
+        project: The project, held by its lock.
+        paths: Relative to it.
+        progress: Told what is done.
+
+    Raises:
+        Refused: A name or a file that cannot be kept; the sentence names it, nothing was taken in.
+        Conflict: A file changed while it was read, or a conflict is not resolved.
+    """
+    progress("looking for changes")
+    found = _without_remains(project, changes_of(project, paths))
+    conflicts = [change for change in found if change.staged == "U"]
+    if conflicts:
+        raise Conflict(
+            f"{shown(conflicts[0].path)} holds two versions of a merge that is not done",
+            advice="Edit it, then 'git add' it, and save",
+        )
+    todo = [change for change in found if change.unstaged != "."]
+    _check(project, todo)
+    taken, rest = _take_in(project, todo, progress)
+    progress("telling git")
+    removed = [change.path for change in todo if change.unstaged == "D"]
+    if removed:
+        # First, since a link may now stand where a folder was, and git looks into none.
+        gone = b"".join(b"0 %s\t%s\0" % (b"0" * 40, os.fsencode(path)) for path in removed)
+        project.git.run("update-index", "-z", "--index-info", feed=gone)
+    if rest:
+        names = b"".join(os.fsencode(path) + b"\0" for path in rest)
+        project.git.run("add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul", feed=names)
+    uuid = project.annex.uuid
+    if taken and uuid is not None:
+        register(project.git, uuid, taken)
+    return len(todo)
+
+
+def save(
+    project: Project,
+    identity: Identity,
+    progress: Progress,
+    *,
+    paths: Sequence[str] = (),
+    message: str = "",
+) -> Saved:
+    """Keep everything that changed, in one commit, and put it on record.
+
+    Args:
+        project: The project, held by its lock.
+        identity: Whose keys sign the record.
+        progress: Told what is done.
+        paths: Only these and what was added before; all by default.
+        message: One line on why; by default it says what changed.
+
+    Raises:
+        Refused: A name or a file that cannot be kept; nothing was saved, nothing is lost.
+        Conflict: A file changed while it was read, or a conflict is not resolved.
+    """
+    add(project, paths, progress)
+    head = project.git.head()
+    entries = manifest(project, head)
+    own = [entry for entry in entries if not entry.path.startswith(f"{FOLDER}/")]
+    if not entries:
+        return Saved(None)
+    progress("writing the record")
+    records = _records(project, identity, own, message, head) if own else []
+    return Saved(commit(project, message or _said(own)), own, records)
+
+
+def commit_record(
+    project: Project, recorder: Recorder, record: Mapping[str, object], details: Sequence[Detail]
+) -> Signed:
+    """Write one record, and commit it with all that is staged.
+
+    Args:
+        project: The project, held by its lock.
+        recorder: Writes it.
+        record: See `Recorder.write`.
+        details: Its parts.
+    """
+    signed, paths = recorder.write(dict(record), *details)
+    _stage_records(project, paths)
+    commit(project, str(record.get("message", "")))
+    return signed
+
+
+def commit_only(project: Project, paths: Sequence[str], message: str) -> None:
+    """Commit these paths by themselves; what else is staged stays staged."""
+    _stage_records(project, paths)
+    names = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    project.git.run(
+        *("commit", "--quiet", "--no-verify", "--cleanup=verbatim", f"--message={message}"),
+        *("--only", "--pathspec-from-file=-", "--pathspec-file-nul"),
+        feed=names,
+    )
+
+
+def commit(project: Project, message: str) -> str:
+    """Commit what is staged, and return the commit."""
+    project.git.run(
+        *("commit", "--quiet", "--no-verify", "--allow-empty-message", "--cleanup=verbatim"),
+        *("--file=-",),
+        feed=message.encode() + b"\n",
+    )
+    return project.git.word("rev-parse", "HEAD")
+
+
+def content_tree(project: Project) -> str:
+    """Return the git tree of what is staged, without the activity."""
+    return without_activity(project, project.git.word("write-tree"))
+
+
+def without_activity(project: Project, tree: str) -> str:
+    """Return a commit's or tree's tree without the activity."""
+    listed = project.git.run("ls-tree", "-z", tree).split(b"\0")
+    kept = [line for line in listed if line and not line.endswith(f"\t{FOLDER}".encode())]
+    made = project.git.run("mktree", "-z", "--missing", feed=b"".join(k + b"\0" for k in kept))
+    return made.decode().strip()
+
+
+def _records(
+    project: Project, identity: Identity, entries: Sequence[Entry], message: str, head: str | None
+) -> list[Signed]:
+    tree = content_tree(project)
+    pending = last_record(project, project.clone_id())
+    if pending is not None and (pending.record.tree, pending.record.commit) == (tree, head):
+        # A save that was killed after its record was written: only the commit is missing.
+        return [pending]
+    recorder = Recorder(project, identity)
+    made, paths = [], []
+    kinds: dict[str, list[Entry]] = {}
+    for entry in entries:
+        kinds.setdefault(kind_of(entry.path), []).append(entry)
+    for kind, several in kinds.items():
+        detail = recorder.keep_json("manifest", [entry.as_json() for entry in several])
+        signed, written = recorder.write(
+            {
+                "type": kind,
+                "action": _action(kind, several),
+                "message": message or _said(several),
+                "commit": head,
+                "tree": tree,
+                "branch": project.git.branch(),
+            },
+            detail,
+        )
+        made.append(signed)
+        paths += written
+    _stage_records(project, paths)
+    return made
+
+
+def _stage_records(project: Project, paths: Sequence[str]) -> None:
+    blobs = [p for p in paths if p.startswith(f"{BLOBS}/")]
+    if blobs:
+        add(project, blobs, lambda _: None)
+    names = b"".join(os.fsencode(p) + b"\0" for p in paths if p not in blobs)
+    project.git.run(
+        *("add", "--force", "--pathspec-from-file=-", "--pathspec-file-nul"), feed=names
+    )
+
+
+def _without_remains(project: Project, changes: Sequence[Change]) -> list[Change]:
+    """Clear away what a killed save left behind, and leave it out."""
+    remains = {c.path for c in changes if c.staged == "?" and c.path.endswith(WAITING)}
+    for path in remains:
+        (project.root / path).unlink(missing_ok=True)
+    return [change for change in changes if change.path not in remains]
+
+
+def _check(project: Project, changes: Sequence[Change]) -> None:
+    """Refuse what cannot be kept, before anything is taken in."""
+    new = [change.path for change in changes if change.staged == "?"]
+    nested = [path for path in new if path.endswith("/")]
+    if nested:
+        raise Refused(
+            f"{shown(nested[0])} is a git repository of its own",
+            advice="Move it out of the project, or name it in .gitignore",
+        )
+    if new:
+        check_names(new, project.git.lines("ls-files", "-z"))
+    for change in changes:
+        file = project.root / change.path
+        if change.mode == MODULE or change.unstaged == "D":
+            continue
+        try:
+            found = os.lstat(file)
+        except FileNotFoundError:
+            continue
+        if stat.S_ISLNK(found.st_mode):
+            check_link(change.path, os.readlink(file))
+        elif not stat.S_ISREG(found.st_mode):
+            raise Refused(
+                f"{shown(change.path)} is neither a file nor a folder",
+                advice="Name it in .gitignore",
+            )
+
+
+def check_link(path: str, target: str) -> None:
+    """Refuse a link that leads out of the project: elsewhere it would mean another thing.
+
+    Raises:
+        Refused: It does.
+    """
+    if key_in_link(target) is not None:
+        return
+    depth = path.count("/")
+    inside = not target.startswith("/") and "\0" not in target
+    for part in target.split("/") if inside else ():
+        depth += -1 if part == ".." else 0 if part in ("", ".") else 1
+        inside = inside and depth >= 0 and part.casefold() != ".git"
+    if not inside:
+        raise Refused(
+            f"{shown(path)} is a link that leads out of the project",
+            advice="Bring what it leads to into the project, or name the link in .gitignore",
+        )
+
+
+def _take_in(
+    project: Project, changes: Sequence[Change], progress: Progress
+) -> tuple[list[Taken], list[str]]:
+    """Bring what git-annex takes in; return that, and the paths that are git's."""
+    root, uuid = project.root, project.annex.uuid
+    if uuid is None:
+        return [], [change.path for change in changes if change.unstaged != "D"]
+    present = [c for c in changes if c.unstaged != "D" and os.path.lexists(root / c.path)]
+    links = [c for c in present if (root / c.path).is_symlink()]
+    files = [c for c in present if c not in links] if links else present
+    unlocked = _unlocked(project, [c for c in files if c.staged != "?"])
+    choose = _chooser(project, [c.path for c in files])
+    ours, theirs = [], list(unlocked)
+    for change in files:
+        if change.path in unlocked:
+            continue
+        choice = choose(change.path, (root / change.path).lstat().st_size)
+        if choice == "annex":
+            ours.append(change.path)
+        elif choice == "ask":
+            theirs.append(change.path)
+    if theirs:
+        progress(f"git-annex takes {len(theirs)} files in")
+        project.annex.add(theirs)
+    taken = take_in(root, ours, progress) + _known_links(project, [c.path for c in links])
+    done = {*theirs, *(each.path for each in taken)}
+    return taken, [c.path for c in changes if c.unstaged != "D" and c.path not in done]
+
+
+def _known_links(project: Project, paths: Sequence[str]) -> list[Taken]:
+    """Return links into the annex whose content is here: a killed save may not have told of them."""
+    found = []
+    for path in paths:
+        target = os.readlink(project.root / path)
+        key = key_in_link(target)
+        if key and (project.root / ".git/annex/objects" / object_place(key)).exists():
+            found.append(Taken(path, key, target))
+    return found
+
+
+def _unlocked(project: Project, changes: Sequence[Change]) -> set[str]:
+    """Return which files the index knows as unlocked ones of git-annex."""
+    known = [change for change in changes if change.mode != LINK and change.was.strip("0")]
+    asked = "".join(f"{change.was}\n" for change in known).encode()
+    contents = read_objects(project.git, asked, len(known)) if known else []
+    return {c.path for c, text in zip(known, contents, strict=True) if key_in_pointer(text)}
+
+
+def _chooser(project: Project, paths: Sequence[str]) -> Callable[[str, int], str]:
+    """Return what says of a path and size: ``git``, ``annex``, or ``ask`` git-annex itself."""
+    own = project.git.own
+    if _needs_git_annex(project):
+        return lambda _path, _size: "ask"
+    words = ("check-attr", "-z", "--stdin", "annex.largefiles", "annex.backend")
+    feed = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    said = project.git.lines(*words, feed=feed) if paths else []
+    rules: dict[str, dict[str, str]] = {}
+    for path, name, value in zip(said[::3], said[1::3], said[2::3], strict=True):
+        rules.setdefault(path, {})[name] = value
+    setting = own.get("annex.largefiles")
+
+    def choose(path: str, size: int) -> str:
+        if any(part.startswith(".") for part in path.split("/")):
+            return "git"
+        text = setting or rules[path]["annex.largefiles"]
+        if text in ("unspecified", "set", "unset"):
+            return "ask"
+        rule: Rule | None = rule_of(text)
+        if rule is None:
+            return "ask"
+        if not rule(path, size):
+            return "git"
+        backend = own.get("annex.backend") or rules[path]["annex.backend"]
+        return "annex" if backend in ("SHA256E", "unspecified") else "ask"
+
+    return choose
+
+
+def _needs_git_annex(project: Project) -> bool:
+    """Tell whether the repository is of a kind in which only git-annex itself knows its way."""
+    own = project.git.own
+    unusual = ("annex.crippledfilesystem", "annex.addunlocked", "annex.private", "annex.dotfiles")
+    adjusted = (project.git.branch() or "").startswith("adjusted/")
+    return adjusted or own.get("annex.version") != "10" or any(name in own for name in unusual)
+
+
+def _action(kind: str, entries: Sequence[Entry]) -> str:
+    if kind == "environment":
+        return "change"
+    changes = {entry.change for entry in entries}
+    if changes == {"new"}:
+        return "add" if kind == "data" else "create"
+    return "delete" if changes == {"removed"} else "edit"
+
+
+def _said(entries: Sequence[Entry]) -> str:
+    parts = []
+    for word in ("new", "changed", "removed"):
+        names = [entry.path for entry in entries if entry.change == word]
+        if names:
+            told = ", ".join(names[:_MESSAGE_FILES])
+            more = f" and {len(names) - _MESSAGE_FILES} more" if len(names) > _MESSAGE_FILES else ""
+            parts.append(f"{word}: {told}{more}")
+    return ("; ".join(parts) or "Records")[:1000]

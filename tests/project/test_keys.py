@@ -1,0 +1,86 @@
+"""Git-annex's names and places, and its rule of what it takes, as git-annex itself has them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.project.conftest import Scene
+
+from branchline.foundation.digest import digest_of
+from branchline.project.git.keys import (
+    digest_of_key,
+    key_in_link,
+    key_in_pointer,
+    key_of,
+    link_of,
+    log_place,
+    object_place,
+    size_of_key,
+)
+from branchline.project.git.largefiles import rule_of
+
+
+def test_places_are_those_of_git_annex(scene: Scene) -> None:
+    """For a few hundred keys, both hashed folders are what git-annex computes."""
+    keys = [
+        key_of(digest_of(b"%d" % i), i, f"f{i}{'.nii.gz' if i % 2 else ''}") for i in range(300)
+    ]
+    (scene.root / "keys").write_text("\n".join(keys) + "\n")
+    words = ("git-annex examinekey --json --batch < keys",)
+    from tests.project.conftest import run
+
+    said = [json.loads(line) for line in run(scene.root, "bash", "-c", *words).splitlines()]
+    assert [each["key"] for each in said] == keys
+    for each in said:
+        key = each["key"]
+        assert object_place(key) == f"{each['hashdirmixed']}{key}/{key}"
+        assert log_place(key) == f"{each['hashdirlower']}{key}.log"
+        assert size_of_key(key) == int(each["bytesize"])
+
+
+@given(st.binary(max_size=40), st.text(max_size=40).filter(lambda t: "/" not in t))
+def test_a_key_gives_back_digest_and_size(content: bytes, name: str) -> None:
+    """A link or pointer to it gives back the key, whatever the file is called."""
+    key = key_of(digest_of(content), len(content), name)
+    assert digest_of_key(key) == "sha256:" + hashlib.sha256(content).hexdigest()
+    assert size_of_key(key) == len(content)
+    assert key_in_link(link_of("data/sub/x", key)) == key
+    assert key_in_pointer(f"/annex/objects/{key}\n".encode()) == key
+
+
+def test_other_links_name_no_key() -> None:
+    """Links into the project, and to folders that only look like the annex, are other links."""
+    for target in ("../code/x.py", ".git/annex/objects/x", "../.git/annex/objects/aa/bb/A/B"):
+        assert key_in_link(target) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "size", "expected"),
+    [
+        ("anything", "a", 0, True),
+        ("nothing", "a", 9, False),
+        ("largerthan=1MiB", "a", 1 << 20, False),
+        ("largerthan=1MiB", "a", (1 << 20) + 1, True),
+        ("largerthan=100kb and not include=*.py", "x/y.py", 200_000, False),
+        ("(largerthan=1kb or include=*.bin) and exclude=tmp/*", "tmp/a.bin", 1, False),
+        ("(largerthan=1kb or include=*.bin)", "a.bin", 1, True),
+        ("not (smallerthan=10b)", "a", 10, True),
+    ],
+)
+def test_rules_are_judged(text: str, path: str, size: int, expected: bool) -> None:
+    """Sizes, names, and their combinations."""
+    rule = rule_of(text)
+    assert rule is not None
+    assert rule(path, size) is expected
+
+
+@pytest.mark.parametrize(
+    "text", ["mimeencoding=binary", "largerthan=many", "(anything", "anything)", "and", ""]
+)
+def test_rules_that_only_git_annex_can_judge_are_left_to_it(text: str) -> None:
+    """Nothing is guessed."""
+    assert rule_of(text) is None
