@@ -157,6 +157,26 @@ def test_a_foreign_disclosure_is_refused(foreign: str) -> None:
         open_entry(Entry(entry.jws, (*entry.disclosures, foreign)), ACTOR.public)
 
 
+def test_what_was_not_committed_to_is_named_by_its_place() -> None:
+    """A well-formed disclosure of somebody's own: the sentence says which one it is."""
+    entry = make_entry({"a": 1}, ACTOR)
+    with pytest.raises(Corrupt, match="Disclosure 2 of an entry"):
+        open_entry(Entry(entry.jws, (*entry.disclosures, disclosure("salt", "b", 2))), ACTOR.public)
+
+
+def test_a_salt_has_sixteen_bytes() -> None:
+    """As the format says: nobody guesses a value by its digest."""
+    (text,) = make_entry({"a": 1}, ACTOR).disclosures
+    salt, *_ = json.loads(from_base64url(text))
+    assert len(from_base64url(salt)) == 16
+
+
+def test_what_is_no_ascii_is_no_leaf() -> None:
+    """A text that cannot stand in the ledger is refused before it is looked into."""
+    with pytest.raises(Corrupt, match="compact JWS"):
+        _ = Entry("\N{EM DASH}").leaf
+
+
 LOW, HIGH = digest("a disclosure"), digest("another")
 FIRST, SECOND = sorted((tag_of(bytes(32), 0), tag_of(bytes(32), 1)))
 assert LOW < HIGH
@@ -173,8 +193,35 @@ def test_tags_stand_in_the_clear_and_sorted() -> None:
 
 def test_an_entry_bears_sixteen_tags() -> None:
     """As many as that, and not one more."""
-    tags = [tag_of(bytes(32), number) for number in range(MAX_TAGS)]
-    assert make_entry({}, ACTOR, tags=tags).tags == tuple(sorted(tags))
+    tags = [tag_of(bytes(32), number) for number in range(17)]
+    assert MAX_TAGS == 16
+    assert make_entry({}, ACTOR, tags=tags[:16]).tags == tuple(sorted(tags[:16]))
+
+
+def test_a_leaf_has_65_535_bytes_at_most() -> None:
+    """To the last byte it is an entry; beyond it, it is none, and bears no tags."""
+    digests = sorted(digest(str(number)) for number in range(1063))
+    sizes = []
+    for count in (2, 3):
+        tags = sorted(tag_of(bytes(32), number) for number in range(count))
+        leaf = sealed({"v": 1, "tags": tags, "_sd_alg": "sha-256", "_sd": digests}).leaf
+        sizes.append(len(leaf))
+        assert leaf_tags(leaf) == (tuple(tags) if len(leaf) <= 65_535 else ())
+    assert sizes[0] == 65_535 < sizes[1]
+
+
+@pytest.mark.parametrize(("more", "fits"), [(0, True), (1, False)])
+def test_a_disclosure_has_a_mebibyte_at_most(more: int, fits: bool) -> None:
+    """To the last character it is made and opened; one byte more, and it is refused."""
+    room = 1_048_576 * 3 // 4 - len(json.dumps(["s" * 22, "a", ""], separators=(",", ":")))
+    value = "x" * (room + more)
+    if not fits:
+        with pytest.raises(Refused, match="too large"):
+            make_entry({"a": value}, ACTOR)
+        return
+    made = make_entry({"a": value}, ACTOR)
+    assert len(made.disclosures[0]) == 1_048_576 == MAX_DISCLOSURE
+    assert open_entry(made, ACTOR.public) == {"a": value}
 
 
 @pytest.mark.parametrize("text", ['["","a",1]', '["salt","_sd",1]', '["salt","...",1]'])

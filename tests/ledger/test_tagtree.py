@@ -7,6 +7,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import convert, to_builtins
 from tests.ledger.vectors import log_identity
 
 from branchline.foundation.encoding import from_base64url, to_base64url
@@ -204,8 +205,38 @@ def test_leaves_that_hide_behind_another_prove_nothing() -> None:
         OtherProof(proof.data, tree.size, tree.head.root, tree.covered)
 
 
+@pytest.mark.parametrize("places", [(1,), (0, 2)])
+def test_a_place_beyond_the_tree_is_none(places: tuple[int, ...]) -> None:
+    """The last leaf of a tree does not stand at another place by being said to."""
+    tree = TagTree(records(TAGS[: len(places)]), 2)
+    leaves = (TagLeaf(place, tree._leaf(at).record) for at, place in enumerate(places))
+    proof = TagProof(tuple(leaves), ())
+    with pytest.raises(Corrupt, match="root"):
+        check_tags(proof, tree.head, TAGS[:1])
+    with pytest.raises(Failed):
+        OtherProof(proof.data, tree.size, tree.head.root, tree.covered)
+
+
+def test_two_leaves_at_one_place_prove_nothing() -> None:
+    """The second would escape the hashing."""
+    tree = TagTree(records(TAGS[:1]), 2)
+    forged = TagLeaf(0, b"\xff" * 16 + (1).to_bytes(8))
+    proof = TagProof((tree._leaf(0), forged), ())
+    with pytest.raises(Corrupt, match="root"):
+        check_tags(proof, tree.head, TAGS[:1])
+    with pytest.raises(Failed):
+        OtherProof(proof.data, tree.size, tree.head.root, tree.covered)
+
+
+def test_a_tree_of_nothing_has_a_head() -> None:
+    """No tags of no entries: as good a statement as any."""
+    head = TagTree().head
+    assert convert(to_builtins(head), TagTreeHead) == TagTreeHead(0, head.root, 0) == head
+
+
 def test_a_proof_too_long_is_not_read() -> None:
     """More than sixteen megabytes are refused unread."""
+    assert MAX_TAG_PROOF == 16_777_216
     proof = TagProof((), (bytes(32),) * (MAX_TAG_PROOF // 32))
     with pytest.raises(Corrupt, match="malformed"):
         parse_tag_proof(proof.data)

@@ -13,6 +13,7 @@ import pytest_asyncio
 from tests.system import world as w
 from tests.system.trains import MEAN
 
+from branchline.central.service import CentralSettings, running
 from branchline.central.store import Store
 from branchline.foundation.errors import BranchlineError, Conflict, Corrupt, NotAllowed, Unavailable
 from branchline.foundation.http.client import ApiClient
@@ -182,7 +183,9 @@ async def test_a_lying_witness_harms_nobody(world: w.World) -> None:
     names = {n: f"{w.ORIGIN}/witness/{n}" for n in world.homes}
     forged = cosign(text, names["west"], Identity.create(), 1_800_000_000).line
     true = cosign(text, names["west"], world.homes["west"].witness, 1_800_000_000)
-    flipped = Signature(true.name, true.key_id, true.signature[:-1] + bytes([0])).line
+    flipped = Signature(
+        true.name, true.key_id, true.signature[:-1] + bytes([true.signature[-1] ^ 1])
+    ).line
     for body in (forged, flipped):
         with pytest.raises(Corrupt):
             await answer(world, "west", 200, body)
@@ -337,10 +340,14 @@ async def test_a_central_put_back_to_a_backup_takes_nothing_in(
 async def test_a_central_that_went_on_from_a_backup_stops_and_convicts_itself(
     ruined: tuple[w.World, Path],
 ) -> None:
-    """Other acts came before a witness did: central stops, and no station vouches for the fork."""
+    """Its operator did not wait for witnesses, and other acts came before one did: central stops,
+    and no station vouches for the fork."""
     world, backup = ruined
     for program in world.stations.values():
         await program.stop()
+    await world.central.stop()
+    settings = CentralSettings(world.home, port=world.port, await_witnesses=False)
+    world.central = w.Here(lambda: running(settings))
     await put_back(world, backup)
     held = mirrored(world, "north")
     while size_of(checkpoint(world)) <= held:
@@ -353,6 +360,56 @@ async def test_a_central_that_went_on_from_a_backup_stops_and_convicts_itself(
     assert "entries than it has" in sentence
     latest = parse_checkpoint(parse_note(checkpoint(world).encode()).text)
     assert mirrored(world, "north") == held < latest.size
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_a_central_put_back_signs_nothing_before_a_witness_comes(
+    ruined: tuple[w.World, Path],
+) -> None:
+    """As many other acts come as were lost, and wait unsigned: no second history ever begins."""
+    world, backup = ruined
+    for program in world.stations.values():
+        await program.stop()
+    await put_back(world, backup)
+    signed, held = checkpoint(world), mirrored(world, "north")
+    while len(world.history()) <= held:
+        act = acts.ActVoided(id=new_id("act"), at=world.pi.at(), journey=None, kind="x", reason="y")
+        await world.pi.act(act)
+    await asyncio.sleep(1.5)  # longer than it takes to integrate and to hold a round
+    assert checkpoint(world) == signed
+    await world.stations["north"].start()
+    async with asyncio.timeout(w.PATIENCE):
+        while not (sentence := await refused(world)):
+            await asyncio.sleep(0.05)
+    assert "entries than it has" in sentence
+    assert checkpoint(world) == signed
+    assert not list(world.homes["north"].folder.glob("evidence/*"))
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_after_a_restart_two_of_three_witnesses_are_waited_for(tmp_path: Path) -> None:
+    """One alone may not know what the other two cosigned; with the second central goes on."""
+    async with w.inhabited(w.here(tmp_path), "north", "south", "west") as world:
+        await world.arrived(await world.depart(MEAN))
+        await w.eventually(lambda: cosigned_by(world) == 3)
+        for program in world.stations.values():
+            await program.stop()
+        await world.central.stop()
+        await world.central.start()
+        signed = checkpoint(world)
+        act = acts.ActVoided(id=new_id("act"), at=world.pi.at(), journey=None, kind="x", reason="y")
+        await world.stations["north"].start()
+        await world.pi.act(act)
+        await asyncio.sleep(1.5)  # longer than it takes to integrate
+        assert checkpoint(world) == signed
+        await world.stations["south"].start()
+        await w.eventually(lambda: size_of(checkpoint(world)) == len(world.history()))
+
+
+def cosigned_by(world: w.World) -> int:
+    """Count the witnesses on the latest cosigned checkpoint, if it covers everything."""
+    note = (world.home / "ledger" / "cosigned").read_text()
+    return note.count("/witness/") if size_of(note) == len(world.history()) else 0
 
 
 @pytest.mark.asyncio(loop_scope="function")

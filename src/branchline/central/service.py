@@ -18,6 +18,7 @@ from branchline.central.inbox import Inbox
 from branchline.central.journal import Journal
 from branchline.central.receipts import Receipts
 from branchline.central.registry import Registry
+from branchline.central.starting import quorum_at_start
 from branchline.central.store import Store
 from branchline.central.topic import OwnTopic
 from branchline.central.witnessing import Witnessing
@@ -32,6 +33,7 @@ from branchline.journey.environments import Environments, Source
 from branchline.journey.messages import Hello
 from branchline.ledger.files import FolderFiles
 from branchline.ledger.log import Log
+from branchline.ledger.proof.note import key_of
 from branchline.sandbox.bubblewrap import Bubblewrap
 from branchline.sandbox.limits import Limits
 
@@ -53,6 +55,7 @@ class CentralSettings:
         environments: The folder of images that aggregators run in; ``environments`` in the data
             folder if not given.
         registry: An OCI registry's repository that is asked for images that nobody brought.
+        await_witnesses: Sign nothing new until enough witnesses have shown what they cosigned last.
     """
 
     folder: Path
@@ -66,6 +69,7 @@ class CentralSettings:
     accept_weaker: frozenset[str] = frozenset()
     environments: Path | None = None
     registry: str | None = None
+    await_witnesses: bool = True
 
 
 @asynccontextmanager
@@ -76,7 +80,11 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
     tls = tls_context(settings.tls_cert, settings.tls_key)
     identity = Identity.load_or_create(folder / "keys")
     store = Store(folder, settings.database)
-    ledger = Log(store.engine, FolderFiles(folder / "ledger"), origin, identity)
+    awaited = None
+    if settings.await_witnesses:
+        awaited = quorum_at_start(store.engine, store, key_of(origin, identity.public))
+    files = FolderFiles(folder / "ledger")
+    ledger = Log(store.engine, files, origin, identity, policy=awaited)
     journal, inbox, watchers = Journal(store.engine), Inbox(), Inbox()
     receipts, images = Receipts(ledger), Images(folder, clock)
     witnessing = Witnessing(ledger, receipts, store.engine, inbox)

@@ -133,14 +133,14 @@ class Witnessing:
             Corrupt: The note is not this ledger's.
             Conflict: The ledger is behind it, or is another one: from now on it takes nothing in.
         """
-        if not note:
-            return
         try:
-            self._ledger.confront(key.name, note.encode())
+            self._ledger.confront(key.name, note.encode() if note else None)
         except (Conflict, Corrupt) as error:
             self._look_whether_stopped(error, party)
             raise Conflict(error.refused, advice=error.advice, detail=error.detail) from error
-        self._line(party, key).size = parse_checkpoint(parse_note(note.encode()).text).size
+        self._receipts.wanted()  # what waited for witnesses since the start
+        if note:
+            self._line(party, key).size = parse_checkpoint(parse_note(note.encode()).text).size
 
     def _look_whether_stopped(self, error: BranchlineError, party: str) -> None:
         if "size" in error.detail or "evidence" in error.detail:

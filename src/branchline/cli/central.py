@@ -49,6 +49,8 @@ def init(origin: str, home: Path) -> Answer:
     help="The folder of images aggregators run in, if another than in the data folder.",
 )
 @click.option("--registry", metavar="HOST/NAME", help="An OCI registry that may have images, too.")
+@click.option("--without-witnesses", is_flag=True,
+              help="Sign at once; do not wait until witnesses have shown what they cosigned last.")  # fmt: skip
 @click.option("--verbose", "-v", count=True, help="Log more; twice for even more.")
 @HOME
 def serve(
@@ -60,6 +62,7 @@ def serve(
     accept_weaker: tuple[str, ...],
     environments: Path | None,
     registry: str | None,
+    without_witnesses: bool,
     verbose: int,
     home: Path,
 ) -> None:
@@ -67,6 +70,10 @@ def serve(
 
     Prints one line with the address once it is ready. Plain HTTP is served on loopback only;
     port 0 takes any free port.
+
+    After a restart the ledger signs nothing new until enough of the stations that cosigned it last
+    are there: one put back to an old backup would else begin a second history. Use
+    --without-witnesses only if such stations are gone for good and you know that nothing is lost.
     """
     from branchline.central.service import CentralSettings, running
     from branchline.cli.serving import serve as until_told
@@ -83,6 +90,7 @@ def serve(
         accept_weaker=frozenset(accept_weaker),
         environments=environments,
         registry=registry,
+        await_witnesses=not without_witnesses,
     )
     log_to_stderr(verbose)
     until_told("central", running(settings))
