@@ -175,6 +175,18 @@ def open_entry(entry: Entry, keys: PublicKeys) -> dict[str, Any]:
         Corrupt: A step fails; the sentence says which, never with a field's value.
     """
     verify_jws(entry.jws, keys, typ=ENTRY_TYPE)
+    return committed_fields(entry)
+
+
+def committed_fields(entry: Entry) -> dict[str, Any]:
+    """Return the disclosed fields that a leaf commits to, whoever signed it.
+
+    For those who know that the leaf stands in a ledger, and not whose the key is. Steps 2 and 3 of
+    ``open_entry``.
+
+    Raises:
+        Corrupt: A step fails.
+    """
     committed = set(read_leaf(entry.leaf).digests)
     fields: dict[str, Any] = {}
     for name, value in _open_all(entry.disclosures, committed):

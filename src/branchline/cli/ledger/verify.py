@@ -73,6 +73,7 @@ def _one(file: Path, policy: Policy | None, digest: str | None) -> dict[str, Any
 
 
 def _receipt(file: Path, policy: Policy) -> str:
+    from branchline.ledger.entry import Entry, committed_fields
     from branchline.ledger.proof.receipt import parse_receipt, verify_receipt
 
     beside = file.with_suffix(".sd-jwt")
@@ -80,12 +81,17 @@ def _receipt(file: Path, policy: Policy) -> str:
         raise Refused(
             f"The entry of {file} is missing", advice=f"Put it beside it as {beside.name}"
         )
-    leaf = beside.read_bytes().partition(b"~")[0]
+    jws, *disclosures = beside.read_text("latin-1").split("~")
+    if disclosures and disclosures.pop():
+        raise Corrupt(f"{beside.name} is not of the form <JWS>~<disclosure>~…~")
+    entry = Entry(jws, tuple(disclosures))
     receipt = parse_receipt(file.read_text("utf-8", errors="replace"))
-    head = verify_receipt(receipt, leaf, policy)
+    head = verify_receipt(receipt, entry.leaf, policy)
+    shown = ", ".join(sorted(committed_fields(entry)))
     names = policy.open(receipt.checkpoint.encode()).cosigned
     who = f", cosigned by {', '.join(sorted(names))}" if names else ", cosigned by nobody"
-    return f"entry {receipt.index} of {head.origin}, among {head.size}{who}"
+    fields = f"; it commits to the fields shown: {shown}" if shown else ""
+    return f"entry {receipt.index} of {head.origin}, among {head.size}{who}{fields}"
 
 
 def _evidence(file: Path, policy: Policy) -> str:
