@@ -11,9 +11,10 @@ import pytest
 import pytest_asyncio
 from tests.station.ledgers import CENTRAL, ORIGIN, Ledger, entry
 
+from branchline.central import witnessing
 from branchline.central.inbox import Inbox
 from branchline.central.receipts import Receipts
-from branchline.central.witnessing import Witnessing
+from branchline.central.witnessing import _MOMENT, Witnessing
 from branchline.foundation.clock import SystemClock
 from branchline.foundation.database import open_database, writing
 from branchline.foundation.errors import Conflict, Corrupt, Unavailable
@@ -183,6 +184,37 @@ async def test_nothing_is_asked_while_nothing_grows(bench: Bench) -> None:
     name, call = await bench.call()
     bench.rounds.answered(name, bench.answer(name, call))
     await asyncio.sleep(2.5)
+    assert bench.inbox.calls.empty()
+
+
+async def test_what_comes_late_is_kept_though_nothing_grows(bench: Bench) -> None:
+    """The last round of a day may be answered after its moment, by one and then by another."""
+    bench.listen("north", "south")
+    calls = [await bench.call(), await bench.call()]
+    await asyncio.sleep(_MOMENT + 0.3)
+    assert bench.ledger.log.cosigned() is None
+    for count, (name, call) in enumerate(calls, 1):
+        bench.rounds.answered(name, bench.answer(name, call))
+        async with asyncio.timeout(20):
+            while (bench.ledger.log.cosigned() or b"").count(b"/witness/") != count:
+                await asyncio.sleep(0.01)
+
+
+async def test_who_does_not_answer_is_asked_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call was lost, or the mirror was not ready: the ledger need not grow for the next one."""
+    monkeypatch.setattr(witnessing, "_AGAIN", 0.0)
+    bench.listen("north")
+    name, call = await bench.call()
+    assert (await bench.call())[0] == name
+    size = bench.answer("south", call).size
+    bench.rounds.answered(name, WitnessAnswer(size=size, status=503, body="not yet\n"))
+    assert (await bench.call())[0] == name
+    bench.rounds.answered(name, bench.answer(name, call))
+    while not bench.inbox.calls.empty():
+        bench.inbox.calls.get_nowait()
+    await asyncio.sleep(1.5)  # longer than it takes to look again
     assert bench.inbox.calls.empty()
 
 

@@ -35,8 +35,9 @@ if __name__ == "__main__":  # as a script: the folders are the package, as pytes
 from tests.ledger.mutating import ROOT, Mutant, MutantName, mutants
 
 GOAL = 0.95
-PATIENCE = 90
-"""Seconds after which a mutant counts as noticed: it does not end."""
+PATIENCE = 8.0
+"""A mutant counts as noticed, for it does not end, after so many times what the tests take without it,
+and so many seconds."""
 
 EQUIVALENTS = Path(__file__).with_name("equivalents.toml")
 
@@ -87,8 +88,8 @@ class _Finder(importlib.abc.MetaPathFinder):
         return importlib.util.spec_from_loader(name, self._loader) if name == self._name else None
 
 
-def is_noticed(mutant: Mutant | None, module: str) -> bool:
-    """Run the module's tests against a mutant, in a child; tell whether one fails."""
+def is_noticed(mutant: Mutant | None, module: str, patience: float) -> bool:
+    """Run the module's tests against a mutant, in a child; tell whether one fails, or none ends."""
     child = os.fork()
     if child == 0:
         null = os.open(os.devnull, os.O_WRONLY)
@@ -102,7 +103,7 @@ def is_noticed(mutant: Mutant | None, module: str) -> bool:
         options = ["-x", "-q", "-p", "no:cacheprovider"]
         early = "ignore:Module already imported:pytest.PytestAssertRewriteWarning"
         os._exit(int(pytest.main([*options, "-W", early, *files])))
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
@@ -128,9 +129,11 @@ class Trial:
 
     def run(self, module: str) -> None:
         """Try a module's mutants; say what was not noticed."""
-        if is_noticed(None, module):
+        began = time.monotonic()
+        if is_noticed(None, module, 600.0):
             self._error(f"{module}: its tests fail without any change")
             return
+        patience = PATIENCE * (1 + time.monotonic() - began)
         part, parts = self._share
         made = list(mutants(module))
         names = {each.name for each in made}
@@ -139,18 +142,22 @@ class Trial:
                 self._error(f"equivalents.toml: there is no such mutant: {name}")
         chosen = made[part - 1 :: parts]
         with ThreadPoolExecutor(self._workers) as threads:
-            results = list(threads.map(lambda each: is_noticed(each, module), chosen))
-        tried = noticed = 0
-        for mutant, found in zip(chosen, results, strict=True):
-            equivalent = mutant.name in self._equivalent
-            if equivalent and found:
-                self._error(f"equivalents.toml: a test notices this mutant: {mutant.name}")
-            if not found and not equivalent:
-                nth = f" (nth = {mutant.name.nth})" if mutant.name.nth > 1 else ""
-                _say(f"  not noticed: {module}:{mutant.line}: {mutant.name.what}{nth}")
-            tried, noticed = tried + (not equivalent), noticed + (found and not equivalent)
+            results = threads.map(lambda each: is_noticed(each, module, patience), chosen)
+            tried = noticed = 0
+            for mutant, found in zip(chosen, results, strict=True):
+                equivalent = mutant.name in self._equivalent
+                self._judge(mutant, found, equivalent)
+                tried, noticed = tried + (not equivalent), noticed + (found and not equivalent)
         _say(f"{module}: {noticed} of {tried} noticed, {len(chosen) - tried} mean nothing")
         self.tried, self.noticed = self.tried + tried, self.noticed + noticed
+
+    def _judge(self, mutant: Mutant, found: bool, equivalent: bool) -> None:
+        name = mutant.name
+        if equivalent and found:
+            self._error(f"equivalents.toml: a test notices this mutant: {name}")
+        if not found and not equivalent:
+            nth = f" (nth = {name.nth})" if name.nth > 1 else ""
+            _say(f"  not noticed: {name.module}:{mutant.line}: {name.what}{nth}")
 
     def _error(self, text: str) -> None:
         self.errors += 1

@@ -37,6 +37,10 @@ _TICK = 1.0
 _MOMENT = 0.5
 """Seconds that a round waits for its last witnesses."""
 _PATIENCE = 20.0
+_AGAIN = 5.0
+"""Seconds after which a witness that gave no answer, or could not yet, is asked again."""
+_NOT_YET = 503
+"""How a witness says that it does not hold the entries yet."""
 _KEPT = 8
 """Rounds of which late answers are still taken in."""
 _INLINE_ENTRIES, _INLINE_BYTES = 512, 256 << 10
@@ -53,6 +57,7 @@ class Line:
         size: What it cosigned last, as far as is known.
         asked: The size it was asked for and has not answered; None if nothing is open.
         old: The size from which on it was asked last.
+        again: When it is asked again, by the loop's clock; None if it has answered.
         listening: On how many connections it listens.
     """
 
@@ -61,6 +66,7 @@ class Line:
     size: int = 0
     asked: int | None = None
     old: int = 0
+    again: float | None = None
     listening: int = 0
 
 
@@ -73,12 +79,14 @@ class Round:
         signed: The note as the ledger alone signed it.
         cosigned: By the names of the witnesses' keys.
         calls: What to ask, by the size that a witness has; made once for all who have it.
+        kept: How many cosignatures it had when it was kept last.
     """
 
     size: int
     signed: Note
     cosigned: dict[str, Cosigned] = field(default_factory=dict)
     calls: dict[int, bytes] = field(default_factory=dict)
+    kept: int = 0
 
     @property
     def note(self) -> str:
@@ -171,6 +179,7 @@ class Witnessing:
     async def _round(self) -> None:
         held = self._rounds[-1].size if self._rounds else -1
         if self._size() <= held and self._wanted <= held:
+            await self._after()
             return
         now = self._open()
         for line in self._lines.values():
@@ -181,7 +190,18 @@ class Witnessing:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0 or not await self._heard(left):
                 break
-        await in_thread(lambda: self._keep(now))
+        await self._keep(now)
+
+    async def _after(self) -> None:
+        """Keep what came late, and ask again who did not answer: there may be no next round."""
+        if not self._rounds:
+            return
+        now = self._rounds[-1]
+        await self._keep(now)
+        time = asyncio.get_running_loop().time()
+        for line in self._lines.values():
+            if line.listening and line.again is not None and line.again <= time:
+                self._ask(line, now)
 
     def _open(self) -> Round:
         note = parse_note(self._ledger.checkpoint())
@@ -193,6 +213,7 @@ class Witnessing:
         if line.key.name in now.cosigned or line.size > now.size:
             return
         line.asked, line.old = now.size, line.size
+        line.again = asyncio.get_running_loop().time() + _AGAIN
         if line.size not in now.calls:
             now.calls[line.size] = msgspec.json.encode(self._call(line.size, now))
         self._inbox.push(line.party, now.calls[line.size])
@@ -207,12 +228,16 @@ class Witnessing:
             entries = []
         return WitnessCall(kind="witness", request=request.body, first=old, entries=tuple(entries))
 
-    def _keep(self, now: Round) -> None:
-        if now.cosigned:
-            try:
-                self._ledger.keep(now.note.encode())
-            except (BranchlineError, SQLAlchemyError) as error:
-                log.error("a cosigned checkpoint cannot be kept now: %s", error)
+    async def _keep(self, now: Round) -> None:
+        """Keep a round's checkpoint with the cosignatures it has by now, if it has more than before."""
+        count, note = len(now.cosigned), now.note.encode()
+        if count == now.kept:
+            return
+        try:
+            await in_thread(lambda: self._ledger.keep(note))
+            now.kept = count
+        except (BranchlineError, SQLAlchemyError) as error:
+            log.error("a cosigned checkpoint cannot be kept now: %s", error)
 
     # Answers
 
@@ -229,6 +254,8 @@ class Witnessing:
             raise Conflict(f"No checkpoint of {answer.size} entries is to be cosigned now")
         if line.asked == answer.size:
             line.asked = None
+            if answer.status != _NOT_YET:
+                line.again = None
         body = answer.body.encode()
         if answer.status == 200:
             found = parse_answer(body, asked.signed.text, [line.key])
