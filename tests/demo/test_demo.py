@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.docs.pages import DOCS
+from tests.docs.test_environments import follow
+from tests.ledger.gotools import Missing, build_verifier
 
 from branchline.demo.data import HOSPITALS, SMALLEST
 from branchline.demo.pooled import TOLERANCE
@@ -27,10 +34,23 @@ def children(pid: int) -> list[int]:
     return [int(child) for task in tasks for child in task.read_text().split()]
 
 
-@pytest.mark.slow
-def test_the_demo_keeps_its_promises(tmp_path: Path) -> None:
-    """One JSON object: equal estimates, what was withheld, every step verified."""
-    keep = tmp_path / "kept"
+@dataclass(frozen=True)
+class Shown:
+    """What the demo left.
+
+    Args:
+        report: Its JSON object.
+        folder: Everybody's folders.
+    """
+
+    report: dict[str, Any]
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
+    """Run the demo once."""
+    keep = tmp_path_factory.mktemp("demo") / "demo"
     done = subprocess.run(
         [*DEMO, "--json", "--keep", str(keep)],
         capture_output=True,
@@ -39,7 +59,13 @@ def test_the_demo_keeps_its_promises(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr + done.stdout
-    report = json.loads(done.stdout)
+    return Shown(json.loads(done.stdout), keep)
+
+
+@pytest.mark.slow
+def test_the_demo_keeps_its_promises(shown: Shown) -> None:
+    """One JSON object: equal estimates, what was withheld, every step verified."""
+    report, keep = shown.report, shown.folder
     assert report["largest_relative_difference"] <= TOLERANCE
     assert [e["term"] for e in report["estimates"]] == [e["term"] for e in report["pooled"]]
     assert len(report["estimates"]) == 7
@@ -74,6 +100,31 @@ def test_the_demo_keeps_its_promises(tmp_path: Path) -> None:
     assert any("is no act that is kept" in said for said in report["tampering"]["named"])
     for hospital in HOSPITALS:
         assert (keep / "stations" / hospital.name / "station.toml").is_file()
+
+
+@pytest.mark.slow
+def test_everybody_verifies_his_own_part_as_the_page_says(shown: Shown, tmp_path: Path) -> None:
+    """Requester, hospital, auditor with Python alone and with Go, and a witness of his own."""
+    place = shown.folder.parent
+    try:
+        shutil.copy(build_verifier(tmp_path), place / "ledger-verify")
+    except Missing as missing:
+        pytest.skip(f"the page is not followed: {missing}")
+    said = follow(DOCS / "how-to" / "verify-your-own-part.md", place, tmp_path / "store")
+    assert "Verified: all 14 steps hold." in said
+    assert "all entries of dataset/ercp among the first" in said
+    assert said.count("tell the same story") == 2
+    assert "3 of 4 legal entities have to cosign" in said
+    assert "Everything holds." in said
+    assert "Verified: every check holds." in said
+    lines = (place / "entries.txt").read_text().splitlines()
+    opened = [json.loads(line)["fields"] for line in lines if line.startswith("{")]
+    assert "study.site-approved" in {fields["act"] for fields in opened}
+    assert all("by" not in fields for fields in opened)
+    roots = re.findall(r"^demo\.localhost/branchline [0-9]+ \S+=$", said, re.MULTILINE)
+    assert len(roots) == 2
+    assert len(set(roots)) == 1
+    assert "is no act that is kept" in said
 
 
 @pytest.mark.slow

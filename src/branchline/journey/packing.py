@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from branchline.foundation.clock import Clock
-from branchline.foundation.errors import Conflict, Corrupt, NotFound
+from branchline.foundation.errors import Conflict, NotFound
 from branchline.journey.acts import CLASSES
 from branchline.journey.holdings import Holdings, Known
 from branchline.ledger.entry import Entry, disclosed_name
@@ -70,10 +70,7 @@ def pack_case(
     try:
         with partly.open("wb") as target:
             write_package(target, package)
-        report = verify_package(partly)
-        if not report.verified:
-            wrong = next(step for step in report.steps if step.reason)
-            raise Corrupt(f"The package would not hold: {wrong.reason}")
+        verify_package(partly).require()
         partly.rename(file)
     finally:
         partly.unlink(missing_ok=True)

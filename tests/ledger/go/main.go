@@ -1,9 +1,10 @@
 // Verify checks an exported ledger with Go's own note and tlog packages, and nothing of ours.
 //
-//	verify DIR [-witness VKEY]... [-grown SIZE:ROOT]... [-receipt FILE:LEAFFILE]...
+//	verify DIR [-witness VKEY]... [-quorum N] [-grown SIZE:ROOT]... [-receipt FILE:LEAFFILE]...
 //	verify post DIR HOST:PORT VKEY
 //
-// It opens the checkpoint with the key in DIR/vkey, authenticates every tile by the root that was
+// It opens the checkpoint with the key in DIR/vkey, counts the witnesses that cosigned it (all that
+// are named have to, or as many as -quorum says), authenticates every tile by the root that was
 // signed, compares every entry with its tile, proves and checks records, and prints what it found.
 package main
 
@@ -225,7 +226,7 @@ func run(dir string, options []string) error {
 	if err != nil {
 		return err
 	}
-	known, wanted := []note.Verifier{log}, 1
+	known, quorum := []note.Verifier{log}, -1
 	var grown, receipts []string
 	for i := 0; i+1 < len(options); i += 2 {
 		switch options[i] {
@@ -234,7 +235,11 @@ func run(dir string, options []string) error {
 			if err != nil {
 				return err
 			}
-			known, wanted = append(known, witness), wanted+1
+			known = append(known, witness)
+		case "-quorum":
+			if quorum, err = strconv.Atoi(options[i+1]); err != nil || quorum < 0 {
+				return errors.New("a quorum is a number, not " + options[i+1])
+			}
 		case "-grown":
 			grown = append(grown, options[i+1])
 		case "-receipt":
@@ -252,8 +257,11 @@ func run(dir string, options []string) error {
 	if err != nil {
 		return err
 	}
-	if c.lines != wanted {
-		return fmt.Errorf("%d signatures hold, not %d", c.lines, wanted)
+	if quorum < 0 {
+		quorum = len(known) - 1
+	}
+	if c.lines-1 < quorum {
+		return fmt.Errorf("%d witnesses cosigned, not %d", c.lines-1, quorum)
 	}
 	if err := checkEntries(tiles{dir}, c); err != nil {
 		return err
@@ -274,7 +282,7 @@ func run(dir string, options []string) error {
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: verify DIR [-witness VKEY] [-grown SIZE:ROOT] [-receipt FILE:LEAFFILE]")
+		fmt.Fprintln(os.Stderr, "usage: verify DIR [-witness VKEY] [-quorum N] [-grown SIZE:ROOT] [-receipt FILE:LEAFFILE]")
 		os.Exit(2)
 	}
 	work := func() error { return run(os.Args[1], os.Args[2:]) }
