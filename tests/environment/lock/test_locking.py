@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.environment.lock.conftest import Shelf
 from tests.environment.lock.debian.mirror import NEXT_DAY, Mirror
-from tests.environment.lock.python.index import Index
+from tests.environment.lock.python.index import Index, serving
 
 from branchline.environment.lock.fetch import absent, fetch
 from branchline.environment.lock.folder import read_locked, write_locked
@@ -90,6 +90,24 @@ def test_an_environment_is_locked_fetched_and_complete(bench: Bench, tmp_path: P
     bench.fetch(locked, offline=True)
     write_locked(locked, tmp_path / "project")
     assert read_locked(tmp_path / "project").lock.text == text
+
+
+def test_where_wheels_come_from_does_not_matter(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two indexes with the same wheels, other addresses, dates and manners: one lock, to the bit."""
+    first = bench.lock()
+    with serving(Index(tells_sizes=False)) as other:
+        for name in ("numpy", "pyarrow", "tiny"):
+            other.add(name, "1.0", uploaded="2023-05-05T00:00:00Z")
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"{other.url}/simple")
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "another"))
+        second = bench.lock()
+        assert (second.lock.digest, second.pylock) == (first.lock.digest, first.pylock)
+        assert b"127.0.0.1" not in first.pylock
+        assert str(tmp_path).encode() not in first.pylock
+        bench.fetch(first)
+    assert absent(first.lock, bench.shelf) == []
 
 
 def test_the_runtime_can_be_left_out(bench: Bench) -> None:

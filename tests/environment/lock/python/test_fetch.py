@@ -54,6 +54,26 @@ def test_a_wheel_in_a_folder_is_as_good(index: Index, shelf: Shelf, tmp_path: Pa
     assert file.exists()
 
 
+def test_wheels_of_no_known_place_are_asked_for(index: Index, shelf: Shelf) -> None:
+    """A lock says of none where it is; that one is gone does not keep the others away."""
+    wheels = [replace(named(index, f"package{number}"), url="") for number in range(5)]
+    gone = wheels[2]
+    del index.announced["package2"]
+    with pytest.raises(NotFound, match=f"no longer has {gone.file}"):
+        fetch_wheels(wheels, shelf.wheels, TARGET)
+    assert [w.name for w in wheels if not shelf.wheels.has(w.sha256)] == ["package2"]
+
+
+def test_no_index_is_told_from_an_index_without_it(
+    index: Index, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody answers: another day it may be there."""
+    wheel = replace(named(index), url="")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    with pytest.raises(Unavailable):
+        fetch_wheels([wheel], shelf.wheels, TARGET)
+
+
 def test_an_index_that_moved_on_is_told_with_ways_out(index: Index, shelf: Shelf) -> None:
     """The rest arrives; the sentence names what did not, and what can be done."""
     gone, there = named(index, "gone"), named(index, "there")

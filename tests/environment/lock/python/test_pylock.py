@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from branchline.environment.lock.model import Sha256
 from branchline.environment.lock.python.pylock import (
+    NamedWheel,
     Target,
     every_url,
     read_pylock,
     target_of,
+    write_pylock,
 )
 from branchline.environment.lock.suites import SUITES
 from branchline.foundation.errors import BranchlineError, Corrupt, Refused
@@ -59,23 +63,56 @@ def test_what_is_no_lock_for_the_image_is_refused(data: bytes, why: str) -> None
         read_pylock(data, TARGET)
 
 
-def test_sources_credentials_and_weak_hashes_are_refused() -> None:
-    """A lock holds wheels by SHA-256, and no secrets."""
+def test_sources_and_weak_hashes_are_refused() -> None:
+    """A lock holds wheels by SHA-256."""
     source = HEAD + (
         '[[packages]]\nname = "one"\nversion = "1.0"\n'
         f'sdist = {{ url = "http://h/one-1.0.tar.gz", hashes = {{ sha256 = "{SHA}" }} }}\n'
     )
     with pytest.raises(Refused, match="one would have to be built from source"):
         read_pylock(source.encode(), TARGET)
-    secret = f'url = "http://me:word@h/one-1.0-py3-none-any.whl", hashes = {{ sha256 = "{SHA}" }}'
-    with pytest.raises(Refused, match="credentials"):
-        read_pylock(package(secret), TARGET)
     weak = 'url = "http://h/one-1.0-py3-none-any.whl", hashes = { sha512 = "00" }'
     with pytest.raises(Refused, match="no SHA-256 for one"):
         read_pylock(package(weak), TARGET)
     other = f'url = "http://h/two-1.0-py3-none-any.whl", hashes = {{ sha256 = "{SHA}" }}'
     with pytest.raises((Refused, Corrupt), match="two"):
         read_pylock(package(other), TARGET)
+
+
+def test_no_credentials_are_taken_from_an_address() -> None:
+    """They come from netrc and from the index's own setting."""
+    secret = f'url = "http://me:word@h/one-1.0-py3-none-any.whl", hashes = {{ sha256 = "{SHA}" }}'
+    (found,) = read_pylock(package(secret), TARGET)
+    assert found.url == "http://h/one-1.0-py3-none-any.whl"
+    assert every_url(package(secret)) == {SHA: found.url}
+
+
+_names = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True)
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda name, version, size, sha256, url: NamedWheel(
+                name, version, f"{name}-{version}-py3-none-any.whl", Sha256(sha256), size, url
+            ),
+            _names,
+            st.from_regex(r"[1-9]\.[0-9]", fullmatch=True),
+            st.none() | st.integers(0, 1 << 40),
+            st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
+            st.sampled_from(["", "http://h/x.whl", "/srv/x.whl"]),
+        ),
+        max_size=5,
+        unique_by=lambda wheel: wheel.name,
+    )
+)
+def test_what_is_written_is_read(wheels: list[NamedWheel]) -> None:
+    """The same wheels, in one order, and nothing of where they were found."""
+    data = write_pylock(wheels, TARGET)
+    expected = sorted((replace(each, url="") for each in wheels), key=lambda each: each.name)
+    assert list(read_pylock(data, TARGET)) == expected
+    assert every_url(data) == {}
+    assert data == write_pylock(list(reversed(wheels)), TARGET)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))

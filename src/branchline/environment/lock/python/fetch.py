@@ -40,7 +40,7 @@ _INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL"
 def fetch_wheels(
     wheels: Sequence[NamedWheel], pool: Pool, target: Target, *, offline: bool = False
 ) -> None:
-    """Fetch wheels: from where the lock's maker found them, else from this machine's index.
+    """Fetch wheels: from where they were just found, else from where this machine's index has them.
 
     Args:
         wheels: What to fetch; a size that is None is not checked, the hash always is.
@@ -58,9 +58,11 @@ def fetch_wheels(
         return
     if offline:
         raise NotFound(f"{wanted[0].file} is not in the store", advice="Lock once with the network")
-    failed = _fetch_all(wanted, pool)
+    placed = [wheel for wheel in wanted if wheel.url]
+    failed = _fetch_all(placed, pool)
+    failed |= {w: NotFound(f"The index no longer has {w.file}") for w in wanted if not w.url}
     if failed:
-        failed = _fetch_all(_found_again(list(failed), target), pool)
+        failed = _search(failed, pool, target)
     if failed:
         absent = sorted(wheel.file for wheel in failed)
         error = failed[min(failed, key=lambda wheel: wheel.file)]
@@ -105,8 +107,29 @@ def _fetch_one(wheel: NamedWheel, opener: _Opener, file: Path, pool: Pool) -> No
     pool.adopt(file, wheel.sha256, size, wheel.file)
 
 
-def _found_again(wheels: Sequence[NamedWheel], target: Target) -> Sequence[NamedWheel]:
-    """Ask this machine's own index where the very same wheels are."""
+def _search(
+    wheels: Mapping[NamedWheel, BranchlineError], pool: Pool, target: Target
+) -> dict[NamedWheel, BranchlineError]:
+    """Fetch wheels from where this machine's own index has them; return the rest with reasons.
+
+    Args:
+        wheels: Each with why it was not had without asking.
+        pool: Takes the files.
+        target: The Python they are for.
+    """
+    places, unreachable = _places(list(wheels), target)
+    found = [replace(w, url=places[w.sha256]) for w in wheels if w.sha256 in places]
+    failed = _fetch_all(found, pool)
+    for wheel, why in wheels.items():
+        if wheel.sha256 not in places:
+            failed[wheel] = unreachable if isinstance(why, NotFound) and unreachable else why
+    return failed
+
+
+def _places(
+    wheels: Sequence[NamedWheel], target: Target
+) -> tuple[Mapping[Sha256, str], Unavailable | None]:
+    """Ask the index where the very same wheels are: all at once, or one by one if some are gone."""
     question = Question(
         requirements=[f"{wheel.name}=={wheel.version}" for wheel in wheels],
         constraints=(),
@@ -114,13 +137,17 @@ def _found_again(wheels: Sequence[NamedWheel], target: Target) -> Sequence[Named
         platform=target.uv_platform,
         alone=True,
     )
-    places: Mapping[Sha256, str] = {}
     try:
-        places = every_url(compile_pylock(question))
+        return every_url(compile_pylock(question)), None
+    except Unavailable as error:
+        return {}, error
     except BranchlineError:
-        # Whatever uv could not find out, each wheel below gets its own sentence.
-        pass
-    return [replace(wheel, url=places.get(wheel.sha256, wheel.url)) for wheel in wheels]
+        if len(wheels) == 1:
+            return {}, None
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        answers = list(threads.map(lambda wheel: _places([wheel], target), wheels))
+    places = {sha256: place for found, _ in answers for sha256, place in found.items()}
+    return places, next((error for _, error in answers if error), None)
 
 
 class _Opener:

@@ -1,4 +1,8 @@
-"""``pylock.toml`` (PEP 751): which wheels it names for one image's Python."""
+"""``pylock.toml`` (PEP 751): which wheels it names for one image's Python, and its one text.
+
+uv's own says where each wheel was found, and what that index told of it. Ours does not: two machines
+with other mirrors lock to the same bytes, and no path or address of either gets into them.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from branchline.environment.lock.model import PYLOCK_NAME, Sha256
 from branchline.environment.lock.suites import Suite
+from branchline.environment.lock.toml_text import Value, table
 from branchline.foundation.errors import Corrupt, Refused
 
 if TYPE_CHECKING:
@@ -96,14 +101,19 @@ class Target:
 
 @dataclass(frozen=True)
 class NamedWheel:
-    """A wheel that a ``pylock.toml`` names; where it was found is not part of any lock."""
+    """A wheel that a ``pylock.toml`` names.
+
+    Args:
+        size: In bytes; None where the index did not tell.
+        url: Where it was found, or empty; not part of any lock.
+    """
 
     name: str
     version: str
     file: str
     sha256: Sha256
     size: int | None
-    url: str
+    url: str = ""
 
 
 def target_of(suite: Suite, architecture: str, python: str) -> Target:
@@ -136,8 +146,25 @@ def read_pylock(data: bytes, target: Target) -> tuple[NamedWheel, ...]:
     return tuple(sorted((_wheel(*pair) for pair in chosen), key=lambda wheel: wheel.name))
 
 
+def write_pylock(wheels: Sequence[NamedWheel], target: Target) -> bytes:
+    """Return the one text that names these wheels: by file name, size and hash alone.
+
+    PEP 751 wants an address or a path of each; a path that is a mere name stands for a file beside
+    the ``pylock.toml``.
+    """
+    head: dict[str, Value | None] = {"lock-version": "1.0", "created-by": "branchline"}
+    head |= {"requires-python": f">={target.python}", "packages": None if wheels else ()}
+    tables = [table("", head)]
+    for wheel in sorted(wheels, key=lambda wheel: wheel.name):
+        said = table("[[packages]]", {"name": wheel.name, "version": wheel.version})
+        found: dict[str, Value | None] = {"path": wheel.file, "size": wheel.size}
+        found |= {"hashes": {"sha256": wheel.sha256}}
+        tables.append(said + table("[[packages.wheels]]", found))
+    return "\n".join(tables).encode()
+
+
 def every_url(data: bytes) -> dict[Sha256, str]:
-    """Return where each wheel is, by SHA-256, whatever it is good for.
+    """Return where each wheel is, by SHA-256, as far as that is said.
 
     Raises:
         Corrupt: Not a ``pylock.toml``.
@@ -147,7 +174,15 @@ def every_url(data: bytes) -> dict[Sha256, str]:
     except (PylockValidationError, ValueError) as error:
         raise Corrupt(f"{PYLOCK_NAME} is not acceptable: {error}") from error
     wheels = [wheel for package in lock.packages for wheel in package.wheels or ()]
-    return {Sha256(w.hashes["sha256"]): w.url or w.path or "" for w in wheels if _has_hash(w)}
+    return {Sha256(w.hashes["sha256"]): _place(w) for w in wheels if _has_hash(w) and _place(w)}
+
+
+def _place(wheel: PackageWheel) -> str:
+    """Return a wheel's address or whole path, without credentials; empty where there is none."""
+    if not wheel.url:
+        return wheel.path if wheel.path and wheel.path.startswith("/") else ""
+    parts = urlsplit(wheel.url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _plain(data: bytes) -> Mapping[str, object]:
@@ -168,12 +203,6 @@ def _wheel(package: Package, found: object) -> NamedWheel:
         )
     if not _has_hash(found) or package.version is None:
         raise Refused(f"The index gives no SHA-256 for {name}, so it cannot be locked")
-    url = found.url or found.path or ""
-    if urlsplit(url).username is not None:
-        raise Refused(
-            f"{PYLOCK_NAME} would hold the credentials of the index that has {name}",
-            advice="Keep them in a netrc file",
-        )
     _check_file(found.filename, name)
     return NamedWheel(
         name,
@@ -181,7 +210,7 @@ def _wheel(package: Package, found: object) -> NamedWheel:
         found.filename,
         Sha256(found.hashes["sha256"].lower()),
         found.size,
-        url,
+        _place(found),
     )
 
 

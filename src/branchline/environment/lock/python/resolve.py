@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from packaging.requirements import Requirement
@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from branchline.environment.lock.model import PythonPart, Sha256, Wheel
 from branchline.environment.lock.pool import Pool
 from branchline.environment.lock.python.fetch import fetch_wheels
-from branchline.environment.lock.python.pylock import NamedWheel, Target, read_pylock
+from branchline.environment.lock.python.pylock import NamedWheel, Target, read_pylock, write_pylock
 from branchline.environment.lock.python.uv import Question, compile_pylock, uv_version
 from branchline.foundation.errors import Refused
 
@@ -44,7 +44,7 @@ class PythonWanted:
 
 @dataclass(frozen=True)
 class LockedPython:
-    """Python's part of a lock, and the text of its ``pylock.toml``."""
+    """Python's part of a lock, and the text of its ``pylock.toml``, the same wherever it is made."""
 
     part: PythonPart
     pylock: bytes
@@ -88,29 +88,36 @@ def lock_python(
         newest=newest,
         offline=offline,
     )
-    text = compile_pylock(question)
-    named = read_pylock(text, target)
+    named = read_pylock(compile_pylock(question), target)
     _check_hashes(wanted, named)
     unknown = [wheel for wheel in named if wheel.size is None]
     fetch_wheels(unknown, wheels, target, offline=offline)
+    named = tuple(_sized(wheel, wheels) for wheel in named)
+    text = write_pylock(named, target)
     names = wanted.names(target)
     part = PythonPart(
         version=target.series,
         pylock_sha256=Sha256(sha256(text).hexdigest()),
         uv=uv_version(),
-        wheels=tuple(_locked(wheel, wheels, wheel.name in names) for wheel in named),
+        wheels=tuple(_locked(wheel, wheel.name in names) for wheel in named),
     )
     return LockedPython(part, text)
 
 
-def _locked(wheel: NamedWheel, wheels: Pool, requested: bool) -> Wheel:
-    size = wheel.size if wheel.size is not None else wheels.path(wheel.sha256).stat().st_size
+def _sized(wheel: NamedWheel, wheels: Pool) -> NamedWheel:
+    """Add the size that an index did not tell, of the file that was fetched therefore."""
+    if wheel.size is not None:
+        return wheel
+    return replace(wheel, size=wheels.path(wheel.sha256).stat().st_size)
+
+
+def _locked(wheel: NamedWheel, requested: bool) -> Wheel:
     return Wheel(
         name=wheel.name,
         version=wheel.version,
         file=wheel.file,
         sha256=wheel.sha256,
-        size=size,
+        size=wheel.size or 0,
         requested=requested,
     )
 
