@@ -16,4 +16,6 @@ def test_a_project_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     said = follow(DOCS / "how-to" / "keep-a-project.md", tmp_path, tmp_path / "store")
     assert "data/wear.csv" in said
     assert "The reviewer asks for the median, too" in said
+    assert "3 teeth" in said
+    assert "identical  results/mean.csv" in said
     assert "are whole and signed" in said

@@ -29,6 +29,14 @@ COMMANDS = {
         "Show what was done in the project, one record in full, or verify all of them.",
     ),
     "note": (f"{_C}.project.log:note", "Put a note on record."),
+    "run": (
+        f"{_C}.project.run:run",
+        "Run a command in the project's environment, save what it wrote, and put it on record.",
+    ),
+    "rerun": (
+        f"{_C}.project.run:rerun",
+        "Run a recorded command again in a scratch copy, and compare what comes out.",
+    ),
     "enroll": (f"{_C}.enroll:enroll", "Join a central service with an invitation."),
     "study": (f"{_C}.study:study", "Propose, approve and look at studies."),
     "train": (f"{_C}.train:train", "Make, try, pack and send trains."),

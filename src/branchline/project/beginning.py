@@ -112,7 +112,8 @@ def _begin(
         # git-annex works slowly where there is no commit yet.
         git.run("commit", "--quiet", "--allow-empty", "--no-verify", "-m", "Begin")
     project.annex.begin(f"{name} at {os.uname().nodename}")
-    files = new_files({*tracked, *there}, name, new_id("project"), about)
+    present = {*tracked, *there}
+    files = new_files(present, name, new_id("project"), about, folders=not tracked)
     attributes = _attributes(root)
     if attributes is not None:
         files[".gitattributes"] = attributes

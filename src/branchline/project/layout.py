@@ -39,7 +39,9 @@ _SAYS = {
 _MARK = "annex.largefiles"
 
 
-def new_files(present: Collection[str], name: str, project_id: str, about: str) -> dict[str, str]:
+def new_files(
+    present: Collection[str], name: str, project_id: str, about: str, *, folders: bool
+) -> dict[str, str]:
     """Return the files that a project lacks, by path.
 
     Args:
@@ -47,11 +49,13 @@ def new_files(present: Collection[str], name: str, project_id: str, about: str) 
         name: The project's name.
         project_id: Its identifier.
         about: One line on it.
+        folders: Whether it gets the usual folders, too; a repository with a history has its own.
     """
     described = {"name": name, "id": project_id, "schema": 1, "description": about}
     files = {"branchline.toml": tomli_w.dumps({"project": described})}
-    if not any(path.partition("/")[0] in FOLDERS for path in present):
-        files |= {f"{folder}/README.md": text for folder, text in _SAYS.items()}
+    if folders:
+        there = {path.partition("/")[0] for path in present}
+        files |= {f"{folder}/README.md": _SAYS[folder] for folder in FOLDERS if folder not in there}
     if ".gitignore" not in present:
         files[".gitignore"] = IGNORED
     return {path: text for path, text in files.items() if path not in present}

@@ -22,7 +22,7 @@ _RESOLVER = ("/etc/resolv.conf",)
 """This machine's files without which names of other machines mean nothing."""
 
 
-class _Call(Verb):
+class Call(Verb):
     """A command line of which all that follows ``--`` is another one, passed on as it is."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -31,7 +31,7 @@ class _Call(Verb):
         if "--" in args:
             at = args.index("--")
             own, rest = args[:at], args[at + 1 :]
-        ctx.meta[_REST] = tuple(rest)
+        ctx.meta[REST] = tuple(rest)
         return super().parse_args(ctx, own)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
@@ -39,7 +39,8 @@ class _Call(Verb):
         return [*super().collect_usage_pieces(ctx), "--", "COMMAND..."]
 
 
-_REST = "branchline.environment.run"
+REST = "branchline.environment.run"
+"""Where in the context the other command line is, as a tuple of words."""
 
 
 def _options(function: F) -> F:
@@ -58,7 +59,7 @@ def _options(function: F) -> F:
     return function
 
 
-@click.command("run", cls=_Call, example="branchline environment run -- python3 analysis.py")
+@click.command("run", cls=Call, example="branchline environment run -- python3 analysis.py")
 @_options
 def run(what: str, work: Path | None, no_work: bool, network: bool, folder: Path | None) -> None:
     """Run a command in an environment: an image, or the one that was built from a lock.
@@ -66,7 +67,7 @@ def run(what: str, work: Path | None, no_work: bool, network: bool, folder: Path
     What follows -- is the command. It sees the environment and one folder, at /work, and nothing
     else of this machine; its exit code is passed on.
     """
-    argv: tuple[str, ...] = click.get_current_context().meta[_REST]
+    argv: tuple[str, ...] = click.get_current_context().meta[REST]
     if not argv:
         raise click.UsageError("Say after -- which command to run")
     work = _at_work(work, no_work)

@@ -38,7 +38,7 @@ def log(
     verify: bool,
     hide: bool,
     show: bool,
-    folder: Path,
+    where: Path,
     home: Path,
 ) -> Answer:
     """Show what was done in the project, one record in full, or verify all of them.
@@ -50,14 +50,14 @@ def log(
     if hide and show:
         raise click.UsageError("--hide and --show contradict each other")
     if verify:
-        return _verified(opened(folder))
+        return _verified(opened(where))
     if hide or show:
-        return _marked(folder, home, which, "hide" if hide else "show")
+        return _marked(where, home, which, "hide" if hide else "show")
     if which:
-        return _one(opened(folder), which)
+        return _one(opened(where), which)
     from branchline.project.activity.feed import feed
 
-    found = feed(opened(folder), kind=kind, hidden=hidden, most=count)
+    found = feed(opened(where), kind=kind, hidden=hidden, most=count)
     rows = [
         [each.digest[7:19], each.record.at[:19].replace("T", " "), *_said(each)] for each in found
     ]
@@ -88,10 +88,10 @@ def _one(project: Project, which: str) -> Answer:
     return Answer(as_json(signed), json.dumps(as_json(signed), ensure_ascii=False, indent=1))
 
 
-def _marked(folder: Path, home: Path, which: str, action: str) -> Answer:
+def _marked(where: Path, home: Path, which: str, action: str) -> Answer:
     from branchline.project.activity.feed import mark
 
-    with changing(folder, "writing") as (project, _):
+    with changing(where, "writing") as (project, _):
         about, made = mark(project, identity_of(home), which, action)
     done = "Hidden" if action == "hide" else "Shown again"
     data = {"record": made.digest, "about": about, "action": action}
@@ -123,13 +123,13 @@ def _verified(project: Project) -> Answer:
 @click.option("--milestone", is_flag=True, help="Mark this state of the project as a milestone.")
 @project_option
 @HOME
-def note(text: str, milestone: bool, folder: Path, home: Path) -> Answer:
+def note(text: str, milestone: bool, where: Path, home: Path) -> Answer:
     """Put a note on record.
 
     It is committed at once, by itself; changed files stay as they are.
     """
     from branchline.project.activity.feed import write_note
 
-    with changing(folder, "writing") as (project, _):
+    with changing(where, "writing") as (project, _):
         made = write_note(project, identity_of(home), text, milestone=milestone)
     return Answer({"record": made.digest}, f"Noted: {made.digest[7:19]}")

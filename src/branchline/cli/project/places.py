@@ -23,7 +23,7 @@ def project_option(function: F) -> F:
     """Add ``--project``: a folder in the project, by default the current one."""
     return click.option(
         "--project",
-        "folder",
+        "where",
         type=click.Path(path_type=Path, exists=True, file_okay=False),
         default=".",
         show_default="the current folder",
@@ -52,8 +52,13 @@ def identity_of(home: Path) -> Identity:
     return WorkbenchHome(home).identity
 
 
-def relative(project: Project, paths: Sequence[Path]) -> list[str]:
+def relative(project: Project, paths: Sequence[Path], *, new: bool = False) -> list[str]:
     """Return paths as the project names them; links on the way are not followed.
+
+    Args:
+        project: The project.
+        paths: As given, from the folder one stands in.
+        new: Whether there may be nothing at them yet.
 
     Raises:
         Refused: One lies outside the project, or is not there at all.
@@ -71,7 +76,7 @@ def relative(project: Project, paths: Sequence[Path]) -> list[str]:
                 name = (here.parent.resolve() / here.name).relative_to(project.root).as_posix()
             except ValueError:
                 raise Refused(f"{path} is not in the project {project.root}") from None
-        known = os.path.lexists(here) or project.git.lines("ls-files", "-z", "--", name)
+        known = new or os.path.lexists(here) or project.git.lines("ls-files", "-z", "--", name)
         if not known:
             raise Refused(f"There is no {path}", advice="Check the name")
         found.append(name)

@@ -19,14 +19,14 @@ _MOST = 20
     "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH..."
 )
 @project_option
-def add(paths: tuple[Path, ...], folder: Path) -> Answer:
+def add(paths: tuple[Path, ...], where: Path) -> Answer:
     """Take files in, so that the next save keeps them.
 
     Data, and files that are large, go to git-annex by the rules in .gitattributes; all else to git.
     """
     from branchline.project.saving import add as take
 
-    with changing(folder, "adding") as (project, progress):
+    with changing(where, "adding") as (project, progress):
         count = take(project, relative(project, paths), progress)
     return Answer({"added": count}, f"Added {count} files; 'branchline save' keeps them")
 
@@ -36,14 +36,14 @@ def add(paths: tuple[Path, ...], folder: Path) -> Answer:
 @click.option("-m", "--message", default="", help="Why; by default the record says what changed.")
 @project_option
 @HOME
-def save(paths: tuple[Path, ...], message: str, folder: Path, home: Path) -> Answer:
+def save(paths: tuple[Path, ...], message: str, where: Path, home: Path) -> Answer:
     """Keep everything that changed (or PATHs only), in one commit with a signed record.
 
     A save that was interrupted, by whatever, loses nothing: the next one goes on.
     """
     from branchline.project.saving import save as keep
 
-    with changing(folder, "saving") as (project, progress):
+    with changing(where, "saving") as (project, progress):
         named = relative(project, paths)
         saved = keep(project, identity_of(home), progress, paths=named, message=message)
     entries = [entry.as_json() for entry in saved.entries]

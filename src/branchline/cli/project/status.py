@@ -13,12 +13,12 @@ _MOST = 50
 
 @verb(None, "status", "branchline status")
 @project_option
-def status(folder: Path) -> Answer:
+def status(where: Path) -> Answer:
     """Show what differs from the last save."""
     from branchline.project.names import shown
     from branchline.project.saving import changes_of
 
-    project = opened(folder)
+    project = opened(where)
     changes = changes_of(project, each=False)
     branch = project.git.branch()
     data = {

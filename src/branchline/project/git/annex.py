@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from branchline.foundation.errors import Refused, Unavailable
-from branchline.project.git.command import Git, annex_program, call, clean_environment, user
+from branchline.project.git.command import (
+    Git,
+    annex_filter,
+    annex_program,
+    call,
+    clean_environment,
+    user,
+)
 
 OLDEST = (10, 20250101)
 """The oldest git-annex whose formats and options are the ones relied on."""
@@ -51,6 +59,10 @@ class Annex:
         """
         if self.uuid is None:
             self.run("init", "--quiet", "--no-autoenable", description)
+            if shutil.which("git-annex") is None:
+                # Where it is installed for Branchline alone, plain git finds it, too.
+                for name, value in annex_filter(self.program).items():
+                    self._git.run("config", "--local", f"filter.annex.{name}", value)
             self._git.forget()
 
     def run(self, *words: str, feed: bytes = b"", accept: Sequence[int] = (0,)) -> bytes:

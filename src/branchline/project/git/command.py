@@ -108,12 +108,7 @@ class Git:
         if program is None:
             ways = dict.fromkeys(("clean", "smudge", "process"), "")
         else:
-            own = shlex.quote(program)
-            ways = {
-                "clean": f"{own} smudge --clean -- %f",
-                "smudge": f"{own} smudge -- %f",
-                "process": f"{own} filter-process",
-            }
+            ways = annex_filter(program)
         return {f"filter.annex.{name}": value for name, value in ways.items()}
 
     def _read_settings(self) -> dict[str, str]:
@@ -229,6 +224,16 @@ def _read_user() -> dict[str, str]:
 def annex_program() -> str | None:
     """Return where git-annex is: the one installed beside this Python, or else on the path."""
     return shutil.which("git-annex", path=_search_path())
+
+
+def annex_filter(program: str) -> dict[str, str]:
+    """Return the settings by which git passes unlocked files through git-annex."""
+    own = shlex.quote(program)
+    return {
+        "clean": f"{own} smudge --clean -- %f",
+        "smudge": f"{own} smudge -- %f",
+        "process": f"{own} filter-process",
+    }
 
 
 def _search_path() -> str:
