@@ -14,9 +14,11 @@ from branchline.foundation.errors import Refused, Unavailable
 from branchline.foundation.http.client import ApiClient, check_address
 from branchline.foundation.keys import Identity
 from branchline.journey.enrolment import greet, join
+from branchline.ledger.classes import ActorSecret
 from branchline.station.enrol import enrol
 from branchline.station.settings import StationHome
 
+SECRET = ActorSecret(1, bytes(32))
 ORIGIN = "central.test/branchline"
 
 
@@ -85,7 +87,7 @@ async def test_another_service_than_the_one_that_invited_is_noticed(tmp_path: Pa
     async with running(CentralSettings(tmp_path / "two", port=0)) as url:
         invitation = invite(tmp_path / "one", "north", "station", url, day, clock)
         with pytest.raises(Exception, match="not the one that sent the invitation"):
-            await join(Identity.create(), invitation, clock)
+            await join(Identity.create(), invitation, clock, secret=SECRET)
 
 
 def test_the_tls_context_is_a_servers(tmp_path: Path) -> None:

@@ -27,7 +27,9 @@ from branchline.foundation.http.client import ApiClient
 from branchline.foundation.keys import Identity
 from branchline.journey.enrolment import join
 from branchline.journey.invitation import parse_invitation
+from branchline.ledger.classes import ActorSecret
 
+SECRET = ActorSecret(1, bytes(32))
 BLOBS = [b'{"config": true}', b"first layer" * 1000, bytes(300_000)]
 
 
@@ -82,7 +84,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
     async with running(CentralSettings(folder, port=0)) as url:
         identity = Identity.create()
         made = founding.invite(folder, "ada", "person", url, timedelta(hours=1), clock)
-        await join(identity, parse_invitation(made.text), clock)
+        await join(identity, parse_invitation(made.text), clock, secret=SECRET)
         client = ApiClient(url, identity, retry_seconds=0)
         yield Place(tmp_path, url, client)
         await client.close()

@@ -17,6 +17,8 @@ from branchline.foundation.keys import Identity, PublicKeys
 from branchline.journey import acts, messages
 from branchline.journey.machine import Phase, StopPhase
 from branchline.journey.request import JourneyRequest, Route
+from branchline.ledger.beside import Beside
+from branchline.ledger.classes import ActorSecret
 from branchline.ledger.entry import Entry, make_entry
 
 ME, OTHER = Identity.create(), Identity.create()
@@ -59,6 +61,7 @@ def of_field(name: str, kind: Any) -> st.SearchStrategy[Any]:
         "request": digests if "sha256" in str(getattr(kind, "pattern", "")) else requests,
         "keys": st.just(ME.public),
         "entity": names | st.none(),
+        "study": names,
         "inputs": st.dictionaries(names, digests, max_size=3),
         "suppressed": st.lists(texts, max_size=3).map(tuple),
         "round": st.integers(0, 10_000),
@@ -195,6 +198,11 @@ def plain(kind: type[Any]) -> dict[str, Any]:
 EXAMPLES: dict[Any, Any] = {
     PublicKeys: ME.public,
     Entry: make_entry({"a": 1}, ME),
+    Beside: acts.seal_act(
+        acts.JourneyFailed(id=id_from_bytes("act", bytes(16)), at="", journey="", reason="No"),
+        ME,
+        ActorSecret(1, bytes(32)),
+    ).beside,
 }
 
 

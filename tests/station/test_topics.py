@@ -15,19 +15,20 @@ from branchline.foundation.ids import new_id
 from branchline.foundation.keys import Identity
 from branchline.journey import acts
 from branchline.journey.stop import Event
-from branchline.ledger.entry import Entry
+from branchline.ledger.classes import ActorSecret, Sealed
 from branchline.ledger.topics import tag_of
 from branchline.station import topics
 from branchline.station.store import Queued, StationStore
 
 ME = Identity.create()
+SECRET = ActorSecret(1, bytes(32))
 JOURNEY = new_id("journey")
 STOP, DATASET = topics.stop_topic(JOURNEY, 1), topics.dataset_topic("trial")
 
 
-def sign(act: acts.Act, tags: tuple[str, ...]) -> Entry:
+def sign(act: acts.Act, tags: tuple[str, ...]) -> Sealed:
     """Make an entry as the station does."""
-    return acts.sign_act(act, ME, tags)
+    return acts.seal_act(act, ME, SECRET, tags)
 
 
 def store(folder: Path) -> StationStore:
@@ -78,7 +79,7 @@ def test_what_is_not_stored_takes_no_number(tmp_path: Path) -> None:
     kept = store(tmp_path)
     held(kept)
 
-    def broken(act: acts.Act, tags: tuple[str, ...]) -> Entry:
+    def broken(act: acts.Act, tags: tuple[str, ...]) -> Sealed:
         raise OSError("no")
 
     act = acts.StopHeld(id=new_id("act"), at=kept.now(), journey=JOURNEY, station="n", round=1)

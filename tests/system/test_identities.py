@@ -33,10 +33,12 @@ from branchline.foundation.ids import new_id
 from branchline.foundation.keys import Identity
 from branchline.journey import acts, messages
 from branchline.journey.enrolment import join
+from branchline.ledger.classes import ActorSecret
 from branchline.study.document import Person, StudyRefused, StudyStation
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
+SECRET = ActorSecret(1, bytes(32))
 CLOCK = SystemClock()
 
 
@@ -65,8 +67,8 @@ async def caught(work: Any) -> BranchlineError:
 async def test_a_used_invitation_is_refused(world: w.World) -> None:
     """An invitation lets one party in, once."""
     invitation = world.invite("bob", "person")
-    await join(Identity.create(), invitation, CLOCK)
-    error = await caught(join(Identity.create(), invitation, CLOCK))
+    await join(Identity.create(), invitation, CLOCK, secret=SECRET)
+    error = await caught(join(Identity.create(), invitation, CLOCK, secret=SECRET))
     assert isinstance(error, NotAllowed)
     assert world.incidents()[-1] == error.refused == "The invitation was used already"
 
@@ -74,7 +76,12 @@ async def test_a_used_invitation_is_refused(world: w.World) -> None:
 async def test_an_expired_invitation_is_refused(world: w.World) -> None:
     """After its time it is worth nothing."""
     error = await caught(
-        join(Identity.create(), world.invite("late", "person", timedelta(seconds=-1)), CLOCK)
+        join(
+            Identity.create(),
+            world.invite("late", "person", timedelta(seconds=-1)),
+            CLOCK,
+            secret=SECRET,
+        )
     )
     assert error.refused.startswith("The invitation expired at ")
     assert world.incidents()[-1] == error.refused
@@ -89,7 +96,7 @@ async def test_an_invitation_is_for_its_name_and_kind(
     """Somebody else's name, another kind or a made-up token are refused and recorded."""
     invitation = world.invite(new_id("p")[2:20], "person")
     wrong = msgspec.structs.replace(invitation, **changes)
-    error = await caught(join(Identity.create(), wrong, CLOCK))
+    error = await caught(join(Identity.create(), wrong, CLOCK, secret=SECRET))
     assert isinstance(error, NotAllowed)
     assert world.incidents()[-1] == error.refused
 
@@ -98,13 +105,15 @@ async def test_an_invitation_to_another_service_is_noticed(world: w.World) -> No
     """The party checks whom it met before it sends its token."""
     wrong = msgspec.structs.replace(world.invite("dora", "person"), central="x" * 43)
     before = len(world.incidents())
-    assert isinstance(await caught(join(Identity.create(), wrong, CLOCK)), Corrupt)
+    assert isinstance(await caught(join(Identity.create(), wrong, CLOCK, secret=SECRET)), Corrupt)
     assert len(world.incidents()) == before
 
 
 async def test_one_key_cannot_be_two_parties(world: w.World) -> None:
     """An enrolled key with a second invitation gets a sentence, not a server error."""
-    error = await caught(join(world.pi.identity, world.invite("alias", "person"), CLOCK))
+    error = await caught(
+        join(world.pi.identity, world.invite("alias", "person"), CLOCK, secret=SECRET)
+    )
     assert isinstance(error, Conflict)
 
 

@@ -40,6 +40,9 @@ from branchline.journey.enrolment import join, witness_vkey
 from branchline.journey.invitation import Invitation, parse_invitation
 from branchline.journey.machine import ENDED, Phase
 from branchline.journey.request import JourneyRequest, Route
+from branchline.ledger.beside import Beside
+from branchline.ledger.classes import ActorSecret
+from branchline.ledger.epochs import Epochs
 from branchline.sandbox.inside.values import decode_payload
 from branchline.station import agent, enrol
 from branchline.station.control import poke
@@ -166,6 +169,7 @@ class Member:
     name: str
     identity: Identity
     client: ApiClient
+    secret: ActorSecret
     clock: Clock = field(default_factory=SystemClock)
 
     def at(self) -> str:
@@ -176,14 +180,18 @@ class Member:
         self, act: acts.Act, *, parcels: dict[Any, bytes] | None = None, key: str | None = None
     ) -> messages.Recorded:
         """Sign an act and send it."""
-        entry = acts.sign_act(act, self.identity)
-        return await self.send(entry, key or act.id, parcels)
+        entry, beside = acts.seal_act(act, self.identity, self.secret)
+        return await self.send(entry, key or act.id, parcels, beside)
 
     async def send(
-        self, entry: Any, key: str, parcels: dict[Any, bytes] | None = None
+        self,
+        entry: Any,
+        key: str,
+        parcels: dict[Any, bytes] | None = None,
+        beside: Beside | None = None,
     ) -> messages.Recorded:
         """Send an act that is signed already."""
-        message = messages.ActMessage(entry=entry, parcels=parcels or {})
+        message = messages.ActMessage(entry=entry, parcels=parcels or {}, beside=beside)
         return await self.client.call(
             "POST", "/v1/acts", body=message, answer=messages.Recorded, key=key
         )
@@ -235,12 +243,16 @@ class World:
         """Enrol a person with new keys."""
         # Kept in a folder, as a person's own program does.
         identity = Identity.load_or_create(self.folder / name)
-        self.hello = await join(identity, self.invite(name, "person"), self.clock)
+        epochs = Epochs(self.folder / name)
+        invitation = self.invite(name, "person")
+        self.hello = await join(identity, invitation, self.clock, secret=epochs.current())
         return self.member(name, identity)
 
     def member(self, name: str, identity: Identity) -> Member:
         """Give a party a line to central, closed with the world."""
-        member = Member(name, identity, ApiClient(self.url, identity))
+        keys = self.homes[name].folder / "keys" if name in self.homes else self.folder / name
+        secret = Epochs(keys).current()
+        member = Member(name, identity, ApiClient(self.url, identity), secret)
         self.members[name] = member
         return member
 
@@ -331,9 +343,14 @@ class World:
         store = self.station_store(station)
         about = [dataset_topic("trial")]
         queued = store.queue(
-            "", 0, [], act, lambda a, tags: acts.sign_act(a, home.identity, tags), about
+            "",
+            0,
+            [],
+            act,
+            lambda a, tags: acts.seal_act(a, home.identity, home.epochs.current(), tags),
+            about,
         )
-        recorded = await member.send(queued.entry, act.id)
+        recorded = await member.send(queued.entry, act.id, beside=queued.beside)
         store.settle(queued.row, RECORDED, recorded.position)
         store.write_settled()
         store.engine.dispose()

@@ -33,6 +33,9 @@ BUNDLE_LIMIT = 16 << 20
 """The most bytes of a request that carries a bundle as base64."""
 
 
+_MOST_ERASURES = 200
+
+
 class Api(CosigningApi):
     """Central's handlers.
 
@@ -108,6 +111,10 @@ class Api(CosigningApi):
                   answer=str),
             Route("GET", "/v1/journeys/{id}/evidence", self.evidence,
                   "Everything to verify a result offline", answer=m.Evidence),
+            Route("POST", "/v1/beside", self.beside, "What lies, encrypted, beside entries",
+                  body=m.BesideWanted, answer=m.BesideFound),
+            Route("GET", "/v1/erasures/{first}", self.erasures,
+                  "What was erased by entries from a position on", answer=m.Erasures),
             *self.cosigning_routes(),
             Route("GET", "/ledger/{path:.*}", self.ledger, "The ledger's files (C2SP tlog-tiles)",
                   "public", None, bytes),
@@ -145,7 +152,7 @@ class Api(CosigningApi):
     async def propose(self, call: Call) -> messages.Recorded:
         """Take a study in."""
         message: messages.StudyMessage = call.body
-        return await self._registry.propose(message.entry, message.document, call.by)
+        return await self._registry.propose(message, call.by)
 
     async def study(self, call: Call) -> messages.StudyView:
         """Return a study and the decisions about its present revision."""
@@ -170,15 +177,18 @@ class Api(CosigningApi):
         key = call.request.headers.get("Idempotency-Key")
         if key != act.id:
             raise Refused("An act's idempotency key is its id; the request has another")
+        entry, beside = message.entry, message.beside
         if isinstance(act, acts.JourneyRequested):
             self._registry.check_request(act, call.by)
-            return await self._desk.begin(message.entry, act, call.by)
+            return await self._desk.begin(entry, act, call.by, beside)
         if isinstance(act, acts.StudyAct):
-            return await self._registry.decide(message.entry, act, call.by)
+            return await self._registry.decide(entry, act, call.by, beside)
         if isinstance(act, acts.JourneyAct):
-            return await self._desk.submit(message.entry, act, call.by, message.parcels)
+            return await self._desk.submit(entry, act, call.by, message.parcels, beside)
         if isinstance(act, acts.ActVoided):
-            return await self._desk.voided(message.entry, act, call.by)
+            return await self._desk.voided(entry, act, call.by, beside)
+        if isinstance(act, acts.EntryErased):
+            return await self._desk.erase(entry, act, call.by, beside)
         raise Refused("This act is not taken in here", advice="Use the route made for it")
 
     async def put_parcel(self, call: Call) -> None:
@@ -251,6 +261,21 @@ class Api(CosigningApi):
     async def evidence(self, call: Call) -> messages.Evidence:
         """Return a journey's entries with their receipts."""
         return await self._registry.evidence(self._own(call))
+
+    async def beside(self, call: Call) -> messages.BesideFound:
+        """Return what lies beside entries; only those whom its actor gave a key can open it."""
+        wanted: messages.BesideWanted = call.body
+        return messages.BesideFound(found=dict(self._store.beside(wanted.entries)))
+
+    async def erasures(self, call: Call) -> messages.Erasures:
+        """Return the acts by which fields were erased, to whoever may hold a copy of them."""
+        first = call.path("first")
+        if not first.isdecimal() or len(first) > 18:
+            raise Refused(f"{first[:20]!r} is no position in the ledger")
+        found = self._store.erasures(int(first), _MOST_ERASURES)
+        return messages.Erasures(
+            erasures=tuple(messages.Erasure(position=e.position, entry=e.entry) for e in found)
+        )
 
     async def ledger(self, call: Call) -> web.StreamResponse:
         """Serve the ledger's files as they are."""

@@ -24,6 +24,7 @@ from branchline.foundation.jws import read_kid
 from branchline.foundation.keys import Identity
 from branchline.journey import acts, machine
 from branchline.ledger.audit import audit
+from branchline.ledger.beside import Beside
 from branchline.ledger.entry import leaf_tags, read_leaf
 from branchline.ledger.files import FolderFiles
 from branchline.ledger.proof.note import key_of
@@ -131,6 +132,22 @@ class CentralAudit:
             said = (act.id, acts.kind_of(act), _of(act, "journey"), _of(act, "study"))
             if (row.id, row.kind, row.journey, row.study) != said:
                 yield f"The act at {stored.position} is filed under something else than it says"
+        yield from self._erasures()
+
+    def _erasures(self) -> Iterator[str]:
+        """Compare what was erased with the words of it, and with what is still kept."""
+        words = {a.entry for a in self._of_kind(acts.EntryErased)}
+        gone = self._store.erased()
+        for entry in sorted(words ^ gone):
+            yield f"That fields of {entry} were erased stands in the ledger or is noted, not both"
+        besides = self._store.beside(sorted(words))
+        for stored, act in self._acts:
+            entry, erased = stored.entry.id, stored.entry.id in words
+            whole = acts.is_whole(stored.entry, act)
+            if erased and (whole or not _is_erased(besides.get(entry))):
+                yield f"Fields of the act at {stored.position} were erased, but are still kept"
+            if not erased and not whole:
+                yield f"Fields of the act at {stored.position} are missing; nobody erased them"
 
     # The tables against the acts
 
@@ -250,6 +267,10 @@ class CentralAudit:
 
     def _of_kind(self, kind: type[T]) -> list[T]:
         return [act for _, act in self._acts if isinstance(act, kind)]
+
+
+def _is_erased(beside: Beside | None) -> bool:
+    return beside is None or beside.classes[acts.PEOPLE].erased
 
 
 def _of(act: acts.Act, name: str) -> str | None:

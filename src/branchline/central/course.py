@@ -71,9 +71,10 @@ class Course:
         if isinstance(act, acts.JourneyPrepared):
             self.prepared = entry
         elif isinstance(act, acts.StopReleased | acts.StopForwarded):
-            self.releases[act.station] = entry
+            # Whoever gets the parcel need not know who let it go.
+            self.releases[act.station], _ = acts.CLASSES.parted(entry)
             if not self.journey.parallel:
-                self.state = (act.station, entry)
+                self.state = (act.station, self.releases[act.station])
         elif isinstance(act, acts.StopRetried):
             self.retries[act.station] = entry
         elif isinstance(act, acts.JourneyCombined):

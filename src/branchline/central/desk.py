@@ -27,6 +27,7 @@ from branchline.central.store import Store
 from branchline.central.topic import OwnTopic
 from branchline.central.witnessing import Witnessing
 from branchline.foundation.clock import Clock, rfc3339
+from branchline.foundation.database import compact
 from branchline.foundation.digest import Digest
 from branchline.foundation.errors import (
     BranchlineError,
@@ -41,9 +42,11 @@ from branchline.foundation.sealing import Sealed
 from branchline.foundation.tasks import leave_off
 from branchline.journey import acts, machine
 from branchline.journey.machine import BUSY, ENDED
-from branchline.journey.messages import INLINE, Notice, ParcelRef, Recorded
+from branchline.journey.messages import ERASED, INLINE, Notice, ParcelRef, Recorded
 from branchline.journey.request import JourneyRequest
+from branchline.ledger.beside import Beside
 from branchline.ledger.entry import Entry
+from branchline.ledger.epochs import Epochs
 from branchline.ledger.log import Log
 
 log = logging.getLogger("branchline.central")
@@ -75,6 +78,7 @@ class Desk:
         receipts: Its receipts.
         witnessing: Its witnesses.
         identity: Central's keys, for the acts of central itself.
+        epochs: Seals them.
         topic: Numbers them.
         inbox: Who is connected.
         watchers: Who watches which journey.
@@ -89,6 +93,7 @@ class Desk:
         receipts: Receipts,
         witnessing: Witnessing,
         identity: Identity,
+        epochs: Epochs,
         topic: OwnTopic,
         inbox: Inbox,
         watchers: Inbox,
@@ -104,7 +109,7 @@ class Desk:
         self._courses: dict[str, Course] = {}
         self._alarms: dict[str, tuple[datetime, asyncio.TimerHandle]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._topic = topic
+        self._epochs, self._topic = epochs, topic
         self.receipts, self.witnessing = receipts, witnessing
         self.aggregators: AggregatorHost | None = None
         self.host_of: Callable[[JourneyRequest], str] = lambda request: CENTRAL
@@ -153,15 +158,17 @@ class Desk:
         act: acts.Act,
         caller: Caller,
         also: Callable[[Connection, int], None] | None = None,
+        beside: Beside | None = None,
     ) -> Recorded:
-        """Make an act that belongs to no journey durable, once."""
+        """Make an act that belongs to no journey durable, once, with what lies beside its entry."""
         self._check_not_stopped()
+        acts.check_sealed(entry, act, beside)
 
         def work(connection: Connection) -> Recorded:
             known = self.store.known(connection, act.id)
             if known is not None:
                 return _same(known.position, known.entry, entry)
-            position = self.store.append(connection, self._ledger, entry, act, caller.name)
+            position = self.store.append(connection, self._ledger, entry, act, caller.name, beside)
             if also is not None:
                 also(connection, position)
             return Recorded(position=position, entry=entry.id)
@@ -170,7 +177,9 @@ class Desk:
         self.receipts.wanted()
         return recorded
 
-    async def voided(self, entry: Entry, act: acts.ActVoided, caller: Caller) -> Recorded:
+    async def voided(
+        self, entry: Entry, act: acts.ActVoided, caller: Caller, beside: Beside | None = None
+    ) -> Recorded:
         """Take in the word that an act was voided, from whoever takes part in what it was about.
 
         Raises:
@@ -178,9 +187,43 @@ class Desk:
         """
         if act.journey is not None:
             check_part(caller, self.course(act.journey))
-        return await self.record(entry, act, caller)
+        return await self.record(entry, act, caller, beside=beside)
 
-    async def begin(self, entry: Entry, act: acts.JourneyRequested, caller: Caller) -> Recorded:
+    async def erase(
+        self, entry: Entry, act: acts.EntryErased, caller: Caller, beside: Beside | None = None
+    ) -> Recorded:
+        """Erase an entry's fields about people, at its actor's word; the word is an act itself.
+
+        When this returns they are in no file of the database any more, unless it says so in the
+        log. Everybody connected is told.
+
+        Raises:
+            NotFound, NotAllowed, Refused, Conflict: As ``People.erase``.
+        """
+
+        def also(connection: Connection, position: int) -> None:
+            self.store.people.erase(connection, position, act, caller.name)
+
+        recorded = await self.record(entry, act, caller, also, beside)
+        if act.journey in self._courses:
+            # It has them in memory; it is made anew from the store.
+            self._courses[act.journey].spoil()
+            self._renew(self._courses[act.journey])
+        await asyncio.to_thread(self._compact)
+        self._inbox.push_to_all(ERASED)
+        return recorded
+
+    def _compact(self) -> None:
+        if not compact(self.store.engine):
+            log.warning("the database is busy: what was erased is overwritten at the next start")
+
+    async def begin(
+        self,
+        entry: Entry,
+        act: acts.JourneyRequested,
+        caller: Caller,
+        beside: Beside | None = None,
+    ) -> Recorded:
         """Start a journey: its request is durable and has its receipt before anybody is told."""
         with suppress(NotFound):
             return await self._repeated(self.course(act.journey), act.id, entry)
@@ -196,6 +239,7 @@ class Desk:
                 also=lambda connection, _: self.store.begin_journey(
                     connection, act.journey, caller.keys.id
                 ),
+                beside=beside,
             )
             course.position = recorded.position
             course.receipt = await self.receipts.of(recorded.position)
@@ -213,6 +257,7 @@ class Desk:
         act: acts.JourneyAct,
         caller: Caller,
         parcels: dict[Digest, bytes] | None = None,
+        beside: Beside | None = None,
     ) -> Recorded:
         """Take an act of a journey in: checked, applied, durable, and acted upon.
 
@@ -226,6 +271,7 @@ class Desk:
             return await self._repeated(course, act.id, entry)
         check_right(act, caller, course)
         check_parcels(act, parcels or {})
+        acts.check_sealed(entry, act, beside)
         if course.spoiled:
             raise Unavailable("The journey is being read anew", advice="Send the act again")
         # Memory runs ahead of the disk, in the same order. If the disk refuses one act, those
@@ -237,7 +283,7 @@ class Desk:
         try:
             recorded = await self._journal.commit(
                 lambda connection: self._write(
-                    connection, course, entry, act, caller, parcels or {}
+                    connection, course, entry, act, caller, parcels or {}, beside
                 ),
                 course.spoil,
             )
@@ -280,6 +326,7 @@ class Desk:
         act: acts.JourneyAct,
         caller: Caller,
         parcels: dict[Digest, bytes],
+        beside: Beside | None,
     ) -> Recorded:
         if course.spoiled:
             raise Unavailable("The journey is being read anew", advice="Send the act again")
@@ -288,7 +335,7 @@ class Desk:
         for digest in parcels_of(act):
             if not self.store.has_parcel(connection, digest, caller.name):
                 raise Conflict(f"The parcel {digest} was not brought before the act that names it")
-        position = self.store.append(connection, self._ledger, entry, act, caller.name)
+        position = self.store.append(connection, self._ledger, entry, act, caller.name, beside)
         if course.finished:
             self.store.finish_journey(connection, act.journey)
         return Recorded(position=position, entry=entry.id)
@@ -300,9 +347,9 @@ class Desk:
         caller = Caller(CENTRAL, CENTRAL, self.identity.public)
         while True:
             number, tag = self._topic.take()
-            entry = acts.sign_act(act, self.identity, [tag])
+            sealed = acts.seal_act(act, self.identity, self._epochs.current(), [tag])
             try:
-                return await self.submit(entry, act, caller, parcels)
+                return await self.submit(sealed.entry, act, caller, parcels, sealed.beside)
             except Conflict as error:
                 if error.detail.get("tag") != tag:
                     self._topic.give_back(number)

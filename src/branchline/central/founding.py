@@ -16,6 +16,7 @@ from branchline.foundation.keys import Identity
 from branchline.journey.invitation import Invitation
 from branchline.journey.machine import REQUESTER
 from branchline.journey.messages import PartyKind
+from branchline.ledger.epochs import Epochs
 
 RESERVED = frozenset({CENTRAL, REQUESTER, "aggregator"})
 """Names nobody can have, since they stand for something."""
@@ -48,6 +49,7 @@ def initialise(folder: Path, origin: str) -> Identity:
         raise Refused(f"The service in {folder} is named {file.read_text().strip()!r} already")
     if not file.exists():
         file.write_text(origin + "\n")
+    Epochs(folder / "keys").current()
     return Identity.load_or_create(folder / "keys")
 
 

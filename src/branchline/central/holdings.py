@@ -55,4 +55,5 @@ def holdings(folder: Path, database: str | None = None) -> Holdings:
         topics=topics,
         parties=parties,
         studies=tuple(parse_study(data) for data in store.revisions()),
+        erasures=lambda: [each.entry for each in store.erasures()],
     )

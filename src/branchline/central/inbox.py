@@ -77,6 +77,11 @@ class Inbox:
         for channel in self._channels.get(name, ()):
             channel.push(data)
 
+    def push_to_all(self, data: bytes) -> None:
+        """Tell everybody who is connected."""
+        for name in self._channels:
+            self.push(name, data)
+
     def connected(self, name: str) -> bool:
         """Tell whether a party listens now."""
         return name in self._channels

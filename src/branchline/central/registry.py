@@ -19,6 +19,7 @@ from branchline.journey import acts, messages
 from branchline.journey.enrolment import check_possession
 from branchline.journey.permit import announced_terms, as_decision, facts_of, require_permit
 from branchline.journey.request import check_request
+from branchline.ledger.beside import Beside
 from branchline.ledger.entry import Entry
 from branchline.study.decisions import Decision
 from branchline.study.document import StudyDocument, parse_study
@@ -69,7 +70,7 @@ class Registry:
             if act.witness:
                 self._store.add_witness(connection, act.name, act.witness, act.entity)
 
-        await self._desk.record(message.entry, act, caller, also)
+        await self._desk.record(message.entry, act, caller, also, message.beside)
 
     # Studies
 
@@ -91,8 +92,9 @@ class Registry:
             self._documents[digest] = parse_study(self._store.study_revision(digest))
         return self._documents[digest]
 
-    async def propose(self, entry: Entry, data: bytes, caller: Caller) -> messages.Recorded:
+    async def propose(self, message: messages.StudyMessage, caller: Caller) -> messages.Recorded:
         """Take a study's document in, put forward by its proposer."""
+        entry, data = message.entry, message.document
         act = acts.expect_act(entry, caller.keys, acts.StudyProposed)
         study = parse_study(data)
         if (act.study, act.study_digest) != (study.id, digest_of(data)):
@@ -109,6 +111,7 @@ class Registry:
             also=lambda connection, position: self._store.add_study(
                 connection, act.study_digest, study.id, data, position
             ),
+            beside=message.beside,
         )
 
     def _check_pins(self, study: StudyDocument) -> None:
@@ -129,7 +132,9 @@ class Registry:
                     f"The study pins a witness key for {station.name!r} that is not enrolled here"
                 )
 
-    async def decide(self, entry: Entry, act: acts.StudyAct, caller: Caller) -> messages.Recorded:
+    async def decide(
+        self, entry: Entry, act: acts.StudyAct, caller: Caller, beside: Beside | None = None
+    ) -> messages.Recorded:
         """Take a decision about a study in."""
         async with self._deciding:
             study = self.document(act.study, act.study_digest)
@@ -138,7 +143,7 @@ class Registry:
             known = {d.entry for d in self._decisions(study)}
             if entry.id not in known:
                 decide(standing, study, decision)
-            recorded = await self._desk.record(entry, act, caller)
+            recorded = await self._desk.record(entry, act, caller, beside=beside)
         if isinstance(act, acts.StudySuspended | acts.StudyClosed):
             await self._desk.stop_study(
                 act.study_digest, f"The study was {decision.kind} while the train was under way"
@@ -146,9 +151,12 @@ class Registry:
         return recorded
 
     def view(self, name: str) -> messages.StudyView:
-        """Return a study's document with the entries of all decisions about it."""
+        """Return a study's document with the entries of all decisions about it.
+
+        Who took them at a station, and in which words, is not for all who may look at the study.
+        """
         study = self.document(name)
-        entries = tuple(entry for _, entry in self._acts_about(study))
+        entries = tuple(acts.CLASSES.parted(entry)[0] for _, entry in self._acts_about(study))
         return messages.StudyView(document=self._store.study(name), entries=entries)
 
     def _acts_about(self, study: StudyDocument) -> list[tuple[acts.Act, Entry]]:
@@ -184,6 +192,7 @@ class Registry:
             also=lambda connection, _: self._store.add_train(
                 connection, opened.digest, message.author, caller.name
             ),
+            beside=message.beside,
         )
 
     def check_request(self, act: acts.JourneyRequested, caller: Caller) -> None:
@@ -255,7 +264,17 @@ class Registry:
             author=request.author,
             items=items,
             log_vkey=self._log_vkey,
+            erasures=self._erasures({act.entry.id for act in stored}),
         )
+
+    def _erasures(self, entries: set[Digest]) -> tuple[Entry, ...]:
+        """Return the words by which any of some entries were erased in part."""
+        found = []
+        for stored in self._store.erasures():
+            keys = self._desk.caller_named(stored.party).keys
+            if acts.expect_act(stored.entry, keys, acts.EntryErased).entry in entries:
+                found.append(stored.entry)
+        return tuple(found)
 
     async def _receipts(self, positions: list[int], study: StudyDocument) -> list[str]:
         """Return receipts that the study's witnesses vouch for, or else the best there are.

@@ -24,6 +24,7 @@ from branchline.central.topic import OwnTopic
 from branchline.central.witnessing import Witnessing
 from branchline.environment.sources import RegistrySource, ServiceSource
 from branchline.foundation.clock import Clock, SystemClock, rfc3339
+from branchline.foundation.database import compact
 from branchline.foundation.durable import make_folder
 from branchline.foundation.http.api import Caller
 from branchline.foundation.http.server import ApiServer, listen, tls_context
@@ -31,6 +32,7 @@ from branchline.foundation.keys import Identity
 from branchline.foundation.tasks import leave_off
 from branchline.journey.environments import Environments, Source
 from branchline.journey.messages import Hello
+from branchline.ledger.epochs import Epochs
 from branchline.ledger.files import FolderFiles
 from branchline.ledger.log import Log
 from branchline.ledger.proof.note import key_of
@@ -80,6 +82,8 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
     tls = tls_context(settings.tls_cert, settings.tls_key)
     identity = Identity.load_or_create(folder / "keys")
     store = Store(folder, settings.database)
+    # What an earlier version kept in the clear; and what a crash left of something erased.
+    compact(store.engine, rebuild=store.people.part_older(store.engine) > 0)
     awaited = None
     if settings.await_witnesses:
         awaited = quorum_at_start(store.engine, store, key_of(origin, identity.public))
@@ -89,8 +93,19 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
     receipts, images = Receipts(ledger), Images(folder, clock)
     witnessing = Witnessing(ledger, receipts, store.engine, inbox)
     topic = OwnTopic(folder / "keys" / "topic", ledger.tagged)
+    epochs = Epochs(folder / "keys")
     desk = Desk(
-        store, journal, ledger, receipts, witnessing, identity, topic, inbox, watchers, clock
+        store,
+        journal,
+        ledger,
+        receipts,
+        witnessing,
+        identity,
+        epochs,
+        topic,
+        inbox,
+        watchers,
+        clock,
     )
     registry = Registry(desk, store, ledger.vkey, clock)
     aggregators = Aggregators(

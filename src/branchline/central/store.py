@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from branchline.central import tables
+from branchline.central.people import People
 from branchline.foundation.blobs import FolderBlobs
 from branchline.foundation.clock import parse_time, rfc3339
 from branchline.foundation.database import open_database, reading, writing
@@ -29,6 +30,7 @@ from branchline.foundation.errors import (
 from branchline.foundation.http.api import Caller
 from branchline.foundation.keys import PublicKeys
 from branchline.journey.acts import Act
+from branchline.ledger.beside import Beside, parse_beside
 from branchline.ledger.entry import Entry
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 
 
 _INCIDENTS_KEPT = 10_000
+_ACTS = select(tables.acts, tables.people.c.data.label("people")).outerjoin_from(
+    tables.acts, tables.people, tables.people.c.position == tables.acts.c.position
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class Store:
     def __init__(self, folder: Path, database: str | None = None) -> None:
         self.engine: Engine = open_database(database or folder / "central.sqlite")
         self.blobs = FolderBlobs(folder / "blobs")
+        self.people = People(folder / "keys")
         tables.metadata.create_all(self.engine)
         self._callers: dict[str, Caller] = {}
 
@@ -188,9 +194,17 @@ class Store:
     # Acts
 
     def append(
-        self, connection: Connection, ledger: Log, entry: Entry, act: Act, party: str
+        self,
+        connection: Connection,
+        ledger: Log,
+        entry: Entry,
+        act: Act,
+        party: str,
+        beside: Beside | None = None,
     ) -> int:
         """Append an act to the ledger and the history; inside the caller's transaction.
+
+        What lies beside its entry, and what it says of people, becomes durable with it.
 
         Raises:
             Conflict: A tag of it stands in the ledger already; ``detail`` says which and where.
@@ -202,6 +216,7 @@ class Store:
             if "tag" in error.detail:
                 raise self._taken(connection, error, party) from error
             raise Unavailable(error.refused, advice=error.advice) from error
+        rest = self.people.keep(connection, position, entry, beside)
         connection.execute(
             insert(tables.acts).values(
                 position=position,
@@ -210,7 +225,7 @@ class Store:
                 party=party,
                 journey=getattr(act, "journey", None),
                 study=getattr(act, "study", None),
-                entry=msgspec.json.encode(entry),
+                entry=msgspec.json.encode(rest),
             )
         )
         return position
@@ -224,9 +239,8 @@ class Store:
 
     def known(self, connection: Connection, act_id: str) -> StoredAct | None:
         """Return the act of an id if it was recorded before."""
-        query = select(tables.acts).where(tables.acts.c.id == act_id)
-        row = connection.execute(query).first()
-        return None if row is None else _stored(row)
+        row = connection.execute(_ACTS.where(tables.acts.c.id == act_id)).first()
+        return None if row is None else self._stored(row)
 
     def position(self, act_id: str) -> int:
         """Return where an act stands in the ledger.
@@ -240,12 +254,44 @@ class Store:
         return int(row.position)
 
     def acts(self, **where: Any) -> list[StoredAct]:
-        """Return the acts of a journey or study, in order."""
-        query = select(tables.acts).order_by(tables.acts.c.position)
+        """Return the acts of a journey or study, in order; erased fields are not among theirs."""
+        query = _ACTS.order_by(tables.acts.c.position)
         for column, value in where.items():
             query = query.where(tables.acts.c[column] == value)
         with reading(self.engine) as connection:
-            return [_stored(row) for row in connection.execute(query)]
+            return [self._stored(row) for row in connection.execute(query)]
+
+    def _stored(self, row: Any) -> StoredAct:
+        entry = self.people.whole(decode_json(row.entry, Entry), row.people)
+        return StoredAct(row.position, row.party, entry)
+
+    # What lies beside, and what was erased
+
+    def beside(self, entries: Collection[str]) -> dict[Digest, Beside]:
+        """Return what lies beside entries, of those of which anything does, by their digests."""
+        table = tables.beside
+        query = select(table).where(table.c.entry.in_(entries), table.c.data.is_not(None))
+        with reading(self.engine) as connection:
+            rows = connection.execute(query).all()
+        return {row.entry: parse_beside(bytes(row.data)) for row in rows}
+
+    def erasures(self, first: int = 0, most: int | None = None) -> list[StoredAct]:
+        """Return the acts by which fields were erased, in order.
+
+        Args:
+            first: Only those from this position on.
+            most: How many at most; None for all.
+        """
+        at = tables.erasures.c.position
+        query = _ACTS.join(tables.erasures, at == tables.acts.c.position).where(at >= first)
+        with reading(self.engine) as connection:
+            rows = connection.execute(query.order_by(at).limit(most)).all()
+        return [self._stored(row) for row in rows]
+
+    def erased(self) -> set[Digest]:
+        """Return the entries whose fields about people were erased."""
+        with reading(self.engine) as connection:
+            return {row.entry for row in connection.execute(select(tables.erasures))}
 
     def journeys(self) -> list[str]:
         """Return the ids of all journeys."""
@@ -413,10 +459,6 @@ class Store:
 
 def _caller(row: Any) -> Caller:
     return Caller(row.name, row.kind, PublicKeys(sign=row.sign, seal=row.seal))
-
-
-def _stored(row: Any) -> StoredAct:
-    return StoredAct(row.position, row.party, decode_json(row.entry, Entry))
 
 
 def _token_digest(token: str) -> str:

@@ -46,6 +46,31 @@ acts = Table(
     Column("entry", LargeBinary, nullable=False),
 )
 
+beside = Table(
+    "beside",
+    metadata,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("entry", String, nullable=False, unique=True),
+    Column("data", LargeBinary),
+)
+"""What lies beside each act's entry, encrypted by its actor; nothing if the actor sent nothing."""
+
+people = Table(
+    "people",
+    metadata,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+"""The disclosures of each act's fields about people, encrypted: in ``acts`` they are not."""
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("entry", String, nullable=False, unique=True),
+)
+"""Where each act that erased stands, and the entry whose fields about people it erased."""
+
 journeys = Table(
     "journeys",
     metadata,

@@ -16,7 +16,7 @@ def open_database(where: str | Path) -> Engine:
     """Open a database: a path makes or opens an SQLite file, a URL names a server.
 
     SQLite is set so that a committed transaction survives a power cut (WAL, ``synchronous=FULL``),
-    foreign keys hold, and a second process waits up to ten seconds for the lock.
+    foreign keys hold, what is deleted is overwritten, and a second process waits up to ten seconds for the lock.
     """
     if isinstance(where, Path):
         make_folder(where.parent)
@@ -42,6 +42,31 @@ def writing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+def compact(engine: Engine, *, rebuild: bool = False) -> bool:
+    """Let nothing that was deleted or replaced stay in the files of an SQLite database.
+
+    Deleted content is overwritten in the database at once (``secure_delete``); what is left of it
+    stands in the write-ahead log, which this empties. Of a server's files nothing is known here.
+
+    Args:
+        engine: The database.
+        rebuild: Write the whole database anew, for one that was written without overwriting.
+
+    Returns:
+        Whether it was done; false if others still read after ten seconds.
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    connection = engine.raw_connection()
+    try:
+        if rebuild:
+            connection.cursor().execute("VACUUM")
+        busy, *_ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.close()
+    return not busy
+
+
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     # SQLAlchemy begins transactions itself (see _begin_sqlite); the driver must not.
     connection.isolation_level = None
@@ -49,6 +74,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        "secure_delete=ON",
         "busy_timeout=10000",
         "cache_size=-4000",
     ):

@@ -7,17 +7,18 @@ There is no second history.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
 from branchline.foundation.decoding import convert
 from branchline.foundation.digest import WireDigest
-from branchline.foundation.errors import Corrupt
+from branchline.foundation.errors import Corrupt, Refused
 from branchline.foundation.ids import Id, Name
 from branchline.foundation.keys import Identity, PublicKeys
 from branchline.journey.request import JourneyRequest
-from branchline.ledger.classes import Classes
+from branchline.ledger.beside import Beside
+from branchline.ledger.classes import ActorSecret, Classes, Sealed, seal_by_class
 from branchline.ledger.entry import Entry, make_entry, open_entry
 
 
@@ -317,6 +318,22 @@ class ActVoided(Act, frozen=True, tag="act.voided"):
     reason: str
 
 
+class EntryErased(Act, frozen=True, tag="entry.erased"):
+    """Whoever signed an entry had its fields about people erased: key and ciphertext.
+
+    Args:
+        entry: The entry, by its digest.
+        part: The class of fields.
+        journey: The journey that the entry is about; None for none.
+        study: The study that it is about; None for none.
+    """
+
+    entry: WireDigest
+    part: Name
+    journey: Id | None
+    study: Name | None
+
+
 AnyAct: Any = (
     PartyEnrolled
     | StudyProposed
@@ -347,6 +364,7 @@ AnyAct: Any = (
     | StopRetried
     | StopFinished
     | ActVoided
+    | EntryErased
 )
 
 A = TypeVar("A", bound=Act)
@@ -377,13 +395,69 @@ CLASSES = Classes(
 """Which class each field of an act is in. Those about people can be erased."""
 
 
+CLOSED = "(erased, or not shown)"
+"""Stands for a field about people that whoever reads an act was not shown."""
+
+_PEOPLE: dict[str, tuple[str, ...]] = {
+    str(kind.__struct_config__.tag): tuple(
+        name for name in kind.__struct_fields__ if CLASSES.class_of(name) in CLASSES.personal
+    )
+    for kind in get_args(AnyAct)
+}
+"""The fields about people that each kind of act has."""
+
+
 def kind_of(act: Act) -> str:
     """Return the word that names an act's kind."""
     return str(type(act).__struct_config__.tag)
 
 
+def people_in(act: Act) -> dict[str, str]:
+    """Return what an act says about people: its fields of the personal classes by name."""
+    return {name: str(getattr(act, name)) for name in _PEOPLE[kind_of(act)]}
+
+
+def seal_act(act: Act, identity: Identity, secret: ActorSecret, tags: Sequence[str] = ()) -> Sealed:
+    """Make an act's ledger entry, with every field disclosed, and what is to lie beside it.
+
+    Args:
+        act: The act.
+        identity: Who signs.
+        secret: The actor's secret of this epoch.
+        tags: Its place in each topic it belongs to, in the clear.
+    """
+    fields: dict[str, Any] = msgspec.to_builtins(act)
+    return seal_by_class(fields, identity, secret=secret, classes=CLASSES, tags=tags)
+
+
+def check_sealed(entry: Entry, act: Act, beside: Beside | None) -> None:
+    """Refuse an act that came in part, or with something beside it that is not its own.
+
+    What is encrypted for others cannot be looked into.
+
+    Raises:
+        Refused: A field is not disclosed; or a class is missing, one too many, or erased.
+    """
+    if not is_whole(entry, act):
+        raise Refused("An act has to be sent with all of its fields disclosed")
+    if beside is None:
+        return
+    classes = {CLASSES.class_of(name) for name in ("act", *act.__struct_fields__)}
+    fits = set(beside.classes) == classes and all(
+        sealed.data and not sealed.erased and (sealed.key is not None) == (name in CLASSES.personal)
+        for name, sealed in beside.classes.items()
+    )
+    if not fits:
+        raise Refused("What came beside an act does not hold the classes of its fields")
+
+
+def is_whole(entry: Entry, act: Act) -> bool:
+    """Tell whether an entry discloses all fields of the act that was read from it."""
+    return len(entry.disclosures) == len(act.__struct_fields__) + 1
+
+
 def sign_act(act: Act, identity: Identity, tags: Sequence[str] = ()) -> Entry:
-    """Make an act's ledger entry, with every field disclosed to whoever gets the entry whole.
+    """Make an act's ledger entry with nothing beside it: to try whether it would be accepted.
 
     Args:
         act: The act.
@@ -397,10 +471,15 @@ def sign_act(act: Act, identity: Identity, tags: Sequence[str] = ()) -> Entry:
 def read_act(entry: Entry, keys: PublicKeys) -> Act:
     """Check an entry's signature and read the act it is.
 
+    Fields about people that are not disclosed read as ``CLOSED``: they were erased, or are not
+    for the reader. No rule depends on them.
+
     Raises:
         Corrupt: Not signed by these keys, changed, or not an act known here.
     """
     fields = open_entry(entry, keys)
+    for name in _PEOPLE.get(str(fields.get("act")), ()):
+        fields.setdefault(name, CLOSED)
     try:
         act: Act = convert(fields, AnyAct)
     except msgspec.ValidationError as error:

@@ -15,6 +15,7 @@ from branchline.foundation.keys import Identity
 from branchline.journey import acts
 from branchline.journey.invitation import Invitation
 from branchline.journey.messages import EnrolMessage, Hello, Party
+from branchline.ledger.classes import ActorSecret
 from branchline.ledger.entry import Entry
 from branchline.ledger.proof.cosignature import cosigner_key
 from branchline.ledger.proof.note import COSIGNATURE, made_by, parse_key
@@ -28,6 +29,7 @@ async def join(
     invitation: Invitation,
     clock: Clock,
     *,
+    secret: ActorSecret,
     ca_file: str | None = None,
     witness: Identity | None = None,
     entity: str | None = None,
@@ -39,6 +41,7 @@ async def join(
         identity: The new party's keys.
         invitation: Made out for it.
         clock: The time.
+        secret: The new party's secret, with which it seals its acts.
         ca_file: Certificates to trust in place of the system's.
         witness: The keys with which it will cosign the ledger, and nothing else; None if it will
             not.
@@ -67,7 +70,7 @@ async def join(
         )
         if witness is not None:
             act = announced(act, hello.origin, witness, entity)
-        entry = acts.sign_act(act, identity)
+        entry, beside = acts.seal_act(act, identity, secret)
         keep(hello.origin, entry)
         message = EnrolMessage(
             invitation=invitation.token,
@@ -75,6 +78,7 @@ async def join(
             kind=invitation.kind,
             keys=identity.public,
             entry=entry,
+            beside=beside,
         )
         await client.call("POST", "/v1/parties", body=message, answer=Party, key=act.id)
         return hello

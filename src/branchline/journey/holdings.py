@@ -195,6 +195,7 @@ class Holdings:
         topics: Gives the topics whose secrets it has.
         parties: The keys of everybody known, by name.
         studies: The studies it has a part in.
+        erasures: Gives the words by which fields were erased, as far as it heard of them.
     """
 
     kind: str
@@ -206,6 +207,7 @@ class Holdings:
     topics: Callable[[], list[OwnTopic]]
     parties: Mapping[str, PublicKeys] = field(default_factory=dict)
     studies: tuple[StudyDocument, ...] = ()
+    erasures: Callable[[], Iterable[Entry]] = tuple
 
     @cached_property
     def copy(self) -> Copy:
@@ -272,16 +274,6 @@ class Holdings:
         own = {self.parties[self.name].id: self.parties[self.name]}
         least = topic.count(self.copy.checkpoint.size)
         return read_topic(self.copy.complete(), topic.secret, own, at_least=least)
-
-
-def parties_of(studies: Iterable[StudyDocument]) -> dict[str, PublicKeys]:
-    """Return the keys of everybody whom studies pin, by name."""
-    found: dict[str, PublicKeys] = {}
-    for study in studies:
-        found |= {person.name: person.keys for person in study.people}
-        found |= {station.name: station.keys for station in study.stations}
-        found["central"] = study.central.keys
-    return found
 
 
 def _checkpoint(note: bytes) -> Checkpoint:

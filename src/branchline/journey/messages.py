@@ -13,6 +13,7 @@ from branchline.foundation.digest import Digest, WireDigest
 from branchline.foundation.ids import Id, Name
 from branchline.foundation.keys import PublicKeys
 from branchline.journey.machine import Phase, StopPhase
+from branchline.ledger.beside import Beside
 from branchline.ledger.entry import Entry
 
 INLINE = 48 << 10
@@ -44,6 +45,7 @@ class EnrolMessage(Message, frozen=True):
     kind: PartyKind
     keys: PublicKeys
     entry: Entry
+    beside: Beside | None = None
 
 
 class Party(Message, frozen=True):
@@ -64,9 +66,10 @@ class Recorded(Message, frozen=True):
 
 
 class ActMessage(Message, frozen=True):
-    """An act, with the small parcels it speaks of."""
+    """An act, with what lies beside its entry and the small parcels it speaks of."""
 
     entry: Entry
+    beside: Beside | None = None
     parcels: dict[WireDigest, bytes] = {}
 
 
@@ -75,6 +78,7 @@ class StudyMessage(Message, frozen=True):
 
     entry: Entry
     document: bytes
+    beside: Beside | None = None
 
 
 class TrainMessage(Message, frozen=True):
@@ -83,6 +87,7 @@ class TrainMessage(Message, frozen=True):
     entry: Entry
     author: str
     bundle: bytes
+    beside: Beside | None = None
 
 
 class StudyView(Message, frozen=True):
@@ -249,9 +254,47 @@ class EvidenceItem(Message, frozen=True):
 
 
 class Evidence(Message, frozen=True):
-    """Everything a requester needs to verify a result offline."""
+    """Everything a requester needs to verify a result offline.
+
+    Args:
+        study: The study's document.
+        author: The signature of the train's author.
+        items: The entries about the study and the journey.
+        log_vkey: The ledger's key.
+        erasures: For every field that was erased, the entry by which its signer said so.
+    """
 
     study: bytes
     author: str
     items: tuple[EvidenceItem, ...]
     log_vkey: str
+    erasures: tuple[Entry, ...] = ()
+
+
+class Erasure(Message, frozen=True):
+    """That fields were erased: the signed act, and where it stands in the ledger."""
+
+    position: int
+    entry: Entry
+
+
+class Erasures(Message, frozen=True):
+    """What was erased since, oldest first; not more than fits an answer."""
+
+    erasures: tuple[Erasure, ...]
+
+
+ERASED = b'{"kind":"erased"}'
+"""Pushed on the line of notices: something was erased, and the reader is to ask what."""
+
+
+class BesideWanted(Message, frozen=True):
+    """Ask for what lies beside some entries, by the entries' digests."""
+
+    entries: Annotated[tuple[WireDigest, ...], msgspec.Meta(min_length=1, max_length=64)]
+
+
+class BesideFound(Message, frozen=True):
+    """What lies beside those entries of which anything does."""
+
+    found: dict[WireDigest, Beside]

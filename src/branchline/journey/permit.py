@@ -56,6 +56,16 @@ def keys_in(study: StudyDocument, kid: str) -> PublicKeys:
     raise Corrupt(f"An entry is signed by key {kid[:12]}, which is nobody's in study {study.id!r}")
 
 
+def parties_of(studies: Iterable[StudyDocument]) -> dict[str, PublicKeys]:
+    """Return the keys of everybody whom studies pin, by name."""
+    found: dict[str, PublicKeys] = {}
+    for study in studies:
+        found |= {person.name: person.keys for person in study.people}
+        found |= {station.name: station.keys for station in study.stations}
+        found["central"] = study.central.keys
+    return found
+
+
 def decision_of(study: StudyDocument, entry: Entry) -> Decision:
     """Read a decision about a study from its entry, signature checked by the keys it pins.
 

@@ -61,7 +61,7 @@ RECIPE: Sequence[Step] = (
     ),
     Step(
         "signatures",
-        "Every entry is whole, about this study or journey, and signed by a key the study pins.",
+        "Every entry is whole, but for what its signer erased, about this study or journey, and signed by a key the study pins.",
         frame.signatures,
         ("ledger",),
     ),

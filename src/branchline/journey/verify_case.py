@@ -12,6 +12,7 @@ from branchline.foundation.errors import Corrupt, Refused
 from branchline.foundation.jws import read_kid
 from branchline.foundation.keys import PublicKeys
 from branchline.journey import acts
+from branchline.journey.erasing import check_disclosed
 from branchline.journey.messages import Evidence, EvidenceItem
 from branchline.journey.permit import as_decision, keys_in
 from branchline.journey.request import JourneyRequest
@@ -27,12 +28,13 @@ from branchline.train.bundle import OpenBundle, open_bundle
 
 @dataclass(frozen=True)
 class Placed:
-    """An act with its place in the ledger and the key id that signed it."""
+    """An act with its place in the ledger, the key id that signed it, and what was erased of it."""
 
     position: int
     act: acts.Act
     kid: str
     entry: Entry
+    erased: tuple[str, ...] = ()
 
 
 Detail = dict[str, Any]
@@ -111,14 +113,16 @@ class Case:
         if item.keys != keys:
             raise Corrupt(f"Entry {position} comes with other keys than the study pins")
         act = acts.read_act(item.entry, keys)
-        if len(item.entry.disclosures) != len(act.__struct_fields__) + 1:
-            raise Corrupt(f"Entry {position}, {said(act)}, does not disclose all of its fields")
+        try:
+            erased = check_disclosed(item.entry, act, keys, self.evidence.erasures)
+        except Corrupt as error:
+            raise Corrupt(f"Entry {position}, {said(act)}, {error.refused}") from error
         self._check_subject(position, act)
-        return Placed(position, act, kid, item.entry)
+        return Placed(position, act, kid, item.entry, tuple(sorted(erased)))
 
     def _check_subject(self, position: int, act: acts.Act) -> None:
         """Refuse an act that is neither about this study nor about this journey."""
-        if isinstance(act, acts.JourneyAct | acts.ActVoided):
+        if isinstance(act, acts.JourneyAct | acts.ActVoided | acts.EntryErased):
             if act.journey != self.request.journey:
                 raise Corrupt(
                     f"Entry {position}, {said(act)}, is about {act.journey}; "

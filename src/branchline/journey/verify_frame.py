@@ -73,7 +73,9 @@ def ledger(case: Case) -> Detail:
 
 def signatures(case: Case) -> Detail:
     """Check every entry's signature and disclosures, and that its signer is pinned."""
-    return {"acts": len(case.placed), "signers": len({placed.kid for placed in case.placed})}
+    erased = {str(p.position): list(p.erased) for p in case.placed if p.erased}
+    found: Detail = {"acts": len(case.placed), "signers": len({p.kid for p in case.placed})}
+    return found | ({"erased": erased} if erased else {})
 
 
 def study(case: Case) -> Detail:

@@ -160,6 +160,27 @@ class Classes(msgspec.Struct, frozen=True):
             )
         return check_name(name, "class")
 
+    def parted(self, entry: Entry) -> tuple[Entry, tuple[str, ...]]:
+        """Return an entry without its open fields about people, and their disclosures apart.
+
+        Raises:
+            Corrupt: A disclosure is malformed.
+            Refused: A field is in no class.
+        """
+        named = [(self.class_of(disclosed_name(text)), text) for text in entry.disclosures]
+        rest = tuple(text for name, text in named if name not in self.personal)
+        return Entry(entry.jws, rest), tuple(t for name, t in named if name in self.personal)
+
+    def without(self, entry: Entry, name: str) -> Entry:
+        """Return an entry without its open fields of one class.
+
+        Raises:
+            Corrupt: A disclosure is malformed.
+            Refused: A field is in no class.
+        """
+        kept = (text for text in entry.disclosures if self.class_of(disclosed_name(text)) != name)
+        return Entry(entry.jws, tuple(kept))
+
 
 class Sealed(NamedTuple):
     """An entry with what lies beside it."""

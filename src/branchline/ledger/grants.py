@@ -17,7 +17,7 @@ from branchline.foundation.canonical import canonical_json, parse_json
 from branchline.foundation.clock import parse_time, rfc3339
 from branchline.foundation.digest import Bytes, WireDigest
 from branchline.foundation.errors import Corrupt, Refused
-from branchline.foundation.jws import sign_jws, verify_jws
+from branchline.foundation.jws import read_kid, sign_jws, verify_jws
 from branchline.foundation.keys import Identity, PublicKeys
 from branchline.foundation.sealing import seal, unseal
 from branchline.ledger.beside import Beside
@@ -153,6 +153,17 @@ def open_grant(data: Bytes, identity: Identity, actor: PublicKeys) -> Grant:
     if grant.actor != actor.id:
         raise Corrupt("A grant is of another actor's entries than its signer's")
     return grant
+
+
+def granted_by(data: Bytes, identity: Identity) -> str:
+    """Return the id of the key that a grant says to be signed with, to find out whose it is.
+
+    Nothing but that it is sealed to this party is checked: ``open_grant`` is to follow.
+
+    Raises:
+        Corrupt: It is not sealed to this party, or was changed.
+    """
+    return read_kid(bytes(unseal(data, identity.seal_private)).decode("ascii", errors="replace"))
 
 
 def open_granted(entry: Entry, beside: Beside | None, grant: Grant) -> Entry:

@@ -15,8 +15,8 @@ from branchline.foundation.http.client import ApiClient
 from branchline.foundation.ids import new_id
 from branchline.foundation.tasks import leave_off
 from branchline.journey import acts, custody
-from branchline.journey.messages import Notice, WitnessCall, is_witness_call
-from branchline.station import control
+from branchline.journey.messages import ERASED, Notice, WitnessCall, is_witness_call
+from branchline.station import control, erasing
 from branchline.station.gates import own_study
 from branchline.station.hosting import Hosting
 from branchline.station.house import StationHouse
@@ -58,6 +58,7 @@ class Agent:
             try:
                 await self._house.cosigner.announce()
                 self._house.outbox.catch_up()
+                await self._erase()
                 async for data in self._house.client.events("/v1/inbox", self.connected.set):
                     pause = _FIRST_PAUSE
                     await self._take(data)
@@ -93,12 +94,20 @@ class Agent:
                 call = parse_json(data, WitnessCall, what="call to cosign", limit=NOTICE_LIMIT)
                 self._house.cosigner.told(call)
                 return
+            if data == ERASED:
+                await self._erase()
+                return
             notice = parse_json(data, Notice, what="notice", limit=NOTICE_LIMIT)
             await self._do(notice)
         except Unavailable:
             raise
         except BranchlineError as error:
             log.warning("a notice was refused: %s", error)
+
+    async def _erase(self) -> None:
+        await erasing.take_in(
+            self._house.client, self._house.store.engine, self._house.identity.public
+        )
 
     async def _do(self, notice: Notice) -> None:
         visit = self._visits.get(notice.journey)

@@ -50,6 +50,7 @@ async def enrol(
         home.identity,
         invitation,
         clock,
+        secret=home.epochs.current(),
         ca_file=ca_file,
         witness=home.witness,
         entity=entity,

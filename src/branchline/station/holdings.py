@@ -13,13 +13,15 @@ from branchline.foundation.durable import write_durably
 from branchline.foundation.errors import NotFound
 from branchline.foundation.http.client import ApiClient
 from branchline.foundation.jws import read_kid
-from branchline.journey.holdings import Holdings, Known, OwnTopic, parties_of
+from branchline.journey.holdings import Holdings, Known, OwnTopic
+from branchline.journey.permit import parties_of
 from branchline.ledger.entry import Entry
 from branchline.ledger.files import FolderFiles
 from branchline.ledger.proof.checkpoint import open_checkpoint
 from branchline.ledger.proof.note import parse_key
 from branchline.ledger.tiles import CHECKPOINT, COSIGNED
 from branchline.station import topics
+from branchline.station.erasing import take_in, words
 from branchline.station.outbox import RECORDED
 from branchline.station.settings import StationHome
 from branchline.station.store import StationStore, outbox
@@ -35,7 +37,7 @@ def holdings(home: StationHome, clock: Clock) -> Holdings:
     names = {keys.id: name for name, keys in parties.items()}
 
     def known() -> Iterator[Known]:
-        for entry in _entries(store):
+        for entry in (*_entries(store), *words(store.engine)):
             name = names.get(read_kid(entry.jws), "")
             yield Known(entry, name, parties.get(name))
 
@@ -49,11 +51,14 @@ def holdings(home: StationHome, clock: Clock) -> Holdings:
         topics=lambda: _topics(store),
         parties=parties,
         studies=studies,
+        erasures=lambda: words(store.engine),
     )
 
 
 async def fetch_cosigned(home: StationHome, clock: Clock) -> bool:
     """Fetch the latest cosigned checkpoint from central; false if there is none within the mirror.
+
+    What was erased meanwhile is erased here, too.
 
     Raises:
         Unavailable: Central cannot be reached.
@@ -64,6 +69,7 @@ async def fetch_cosigned(home: StationHome, clock: Clock) -> bool:
         central.url, home.identity, ca_file=central.ca_file, clock=clock, retry_seconds=2
     )
     try:
+        await take_in(client, open_database(home.database), home.identity.public)
         note = bytes(await client.get_bytes(f"/ledger/{COSIGNED}"))
     except NotFound:
         return False

@@ -26,7 +26,7 @@ from branchline.journey import acts
 from branchline.journey.environments import Ready
 from branchline.journey.execution import House, TrainRun
 from branchline.journey.messages import Notice, StudyView
-from branchline.ledger.entry import Entry
+from branchline.ledger.classes import Sealed
 from branchline.sandbox.bubblewrap import Bubblewrap
 from branchline.station.cosigner import Cosigner
 from branchline.station.environments import environments_of
@@ -69,7 +69,10 @@ class StationHouse:
             client,
             clock,
         )
-        self.outbox = Outbox(client, store, home.folder / "outbox", self.cosigner.stands)
+        self.epochs = home.epochs
+        self.outbox = Outbox(
+            client, store, self.epochs, home.folder / "outbox", self.cosigner.stands
+        )
         self.datasets = DatasetStore(store.engine)
         self.engine = Bubblewrap(accept_weaker=frozenset(settings.accept_weaker))
         self.environments = environments_of(home, settings, client)
@@ -118,9 +121,9 @@ class StationHouse:
         said = partial(log.info, "%s: %s", admitted.request.journey)
         return await self.environments.ready(admitted.opened.environment, said)
 
-    def sign(self, act: acts.Act, tags: Sequence[str]) -> Entry:
-        """Make an act of this station's its ledger entry."""
-        return acts.sign_act(act, self.identity, tags)
+    def sign(self, act: acts.Act, tags: Sequence[str]) -> Sealed:
+        """Make an act of this station's its ledger entry, and what lies beside it."""
+        return acts.seal_act(act, self.identity, self.epochs.current(), tags)
 
     def dataset_asked(self, notice: Notice) -> str | None:
         """Return the dataset that a notice asks for, if there is one of that name here."""

@@ -14,11 +14,13 @@ from branchline.foundation.durable import make_folder
 from branchline.foundation.errors import BranchlineError, Unavailable
 from branchline.foundation.http.client import ApiClient
 from branchline.foundation.ids import new_id
-from branchline.foundation.sealing import Sealed, seal_into, seal_named
+from branchline.foundation.sealing import Sealed as Parcel
+from branchline.foundation.sealing import seal_into, seal_named
 from branchline.foundation.tasks import leave_off
 from branchline.journey import acts
 from branchline.journey.messages import INLINE, ActMessage, Recorded
-from branchline.ledger.entry import Entry
+from branchline.ledger.classes import Sealed
+from branchline.ledger.epochs import Epochs
 from branchline.station.store import Queued, StationStore
 
 log = logging.getLogger("branchline.station")
@@ -40,6 +42,7 @@ class Outbox:
     Args:
         client: Central's API.
         store: Where acts wait.
+        epochs: The station's secrets, with which acts are sealed anew.
         folder: Where large parcels wait. They are not forced to disk: after a power cut a parcel
             that is missing or torn is forgotten with its act, and its round is run again.
         stands: Tells whether a tag stands at a position of the ledger, as the mirror has it.
@@ -49,14 +52,16 @@ class Outbox:
         self,
         client: ApiClient,
         store: StationStore,
+        epochs: Epochs,
         folder: Path,
         stands: Callable[[str, int], bool] = lambda tag, position: False,
     ) -> None:
         self._client, self._store, self._stands = client, store, stands
+        self._epochs = epochs
         self._folder = make_folder(folder)
         self._catching_up: asyncio.Task[None] | None = None
 
-    async def seal(self, payload: Bytes, recipients: Sequence[str]) -> Sealed:
+    async def seal(self, payload: Bytes, recipients: Sequence[str]) -> Parcel:
         """Seal a payload; a large parcel lies in a file until its act is acknowledged."""
         if len(payload) <= LARGE:
             return seal_named(payload, recipients)
@@ -65,7 +70,7 @@ class Outbox:
         self.lay_down(parcel)
         return parcel
 
-    def lay_down(self, parcel: Sealed) -> None:
+    def lay_down(self, parcel: Parcel) -> None:
         """Keep a large parcel that lies in a file until its act is acknowledged."""
         assert parcel.file is not None, "large parcels are sealed into files"
         os.replace(parcel.file, self._path(parcel.digest))
@@ -128,7 +133,7 @@ class Outbox:
     async def _record(self, queued: Queued, parcels: dict[Digest, bytes]) -> None:
         """Have an act recorded, under other tags if need be, or note that it was refused."""
         while True:
-            message = ActMessage(entry=queued.entry, parcels=parcels)
+            message = ActMessage(entry=queued.entry, beside=queued.beside, parcels=parcels)
             try:
                 recorded = await self._client.call(
                     "POST", "/v1/acts", body=message, answer=Recorded, key=queued.act
@@ -181,8 +186,8 @@ class Outbox:
     def _kind(self, queued: Queued) -> str:
         return acts.kind_of(acts.read_act(queued.entry, self._client.identity.public))
 
-    def _sign(self, act: acts.Act, tags: tuple[str, ...]) -> Entry:
-        return acts.sign_act(act, self._client.identity, tags)
+    def _sign(self, act: acts.Act, tags: tuple[str, ...]) -> Sealed:
+        return acts.seal_act(act, self._client.identity, self._epochs.current(), tags)
 
     def _whole(self, digest: Digest) -> bool:
         path = self._path(digest)

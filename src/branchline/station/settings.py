@@ -17,6 +17,7 @@ from branchline.foundation.errors import NotFound, Refused
 from branchline.foundation.ids import Name
 from branchline.foundation.keys import Identity, PublicKeys
 from branchline.ledger.entry import Entry
+from branchline.ledger.epochs import Epochs
 from branchline.sandbox.limits import Limits
 
 FILE = "station.toml"
@@ -89,6 +90,11 @@ class StationHome:
     def witness(self) -> Identity:
         """The keys with which the station cosigns the ledger; they sign nothing else."""
         return Identity.load_or_create(self.folder / "keys" / "witness")
+
+    @property
+    def epochs(self) -> Epochs:
+        """The secrets with which the station seals its acts."""
+        return Epochs(self.folder / "keys")
 
     def enrolment(self) -> list[Entry]:
         """Return the entries with which this station enrolled, or tried to."""

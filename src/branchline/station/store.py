@@ -31,13 +31,15 @@ from branchline.foundation.errors import NotFound
 from branchline.journey import acts
 from branchline.journey.messages import Notice
 from branchline.journey.stop import Event
+from branchline.ledger.beside import Beside, parse_beside
+from branchline.ledger.classes import Sealed
 from branchline.ledger.entry import Entry
 from branchline.station import topics
 
 metadata = MetaData()
 
-Sign = Callable[[acts.Act, tuple[str, ...]], Entry]
-"""Makes an act's entry with its tags."""
+Sign = Callable[[acts.Act, tuple[str, ...]], Sealed]
+"""Makes an act's entry with its tags, and what lies beside it."""
 
 visits = Table(
     "visits",
@@ -74,6 +76,14 @@ outbox = Table(
     Column("position", Integer),
 )
 
+beside = Table(
+    "outbox_beside",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+)
+"""What lies beside the entry of each act that waits to be sent; central has it afterwards."""
+
 held = Table(
     "held",
     metadata,
@@ -108,6 +118,15 @@ approvals = Table(
 )
 
 
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("entry", LargeBinary, nullable=False),
+)
+"""The acts by which anybody erased fields, as far as the station heard of them."""
+
+
 @dataclass(frozen=True)
 class Queued:
     """An act that waits to be acknowledged by central."""
@@ -119,6 +138,7 @@ class Queued:
     entry: Entry
     parcel: Digest | None
     data: bytes | None
+    beside: Beside | None = None
 
 
 @dataclass(frozen=True)
@@ -306,10 +326,11 @@ class StationStore:
             for round_, event, detail in happened:
                 self._add_event(connection, journey, attempt, round_, event, detail)
             tags = topics.take(connection, [topics.OWN, *about], act.id)
-            entry = sign(act, tags)
-            row = self._put(connection, Queued(0, act.id, journey, attempt, entry, parcel, data))
+            entry, sealed = sign(act, tags)
+            made = Queued(0, act.id, journey, attempt, entry, parcel, data, sealed)
+            row = self._put(connection, made)
         self._settled.clear()
-        return Queued(row, act.id, journey, attempt, entry, parcel, data)
+        return replace(made, row=row)
 
     def _put(self, connection: Connection, queued: Queued) -> int:
         row = connection.execute(
@@ -323,6 +344,8 @@ class StationStore:
             )
         ).inserted_primary_key
         assert row is not None
+        if queued.beside is not None:
+            connection.execute(insert(beside).values(id=row[0], data=queued.beside.data))
         return int(row[0])
 
     def topic(self, name: str) -> topics.Topic:
@@ -346,7 +369,12 @@ class StationStore:
 
     def waiting(self) -> list[Queued]:
         """Return the acts that central has not acknowledged, in order."""
-        query = select(outbox).where(outbox.c.outcome.is_(None)).order_by(outbox.c.id)
+        query = (
+            select(outbox, beside.c.data.label("beside"))
+            .outerjoin(beside, beside.c.id == outbox.c.id)
+            .where(outbox.c.outcome.is_(None))
+            .order_by(outbox.c.id)
+        )
         with reading(self.engine) as connection:
             return [
                 Queued(
@@ -357,6 +385,7 @@ class StationStore:
                     decode_json(row.entry, Entry),
                     row.parcel,
                     row.data,
+                    None if row.beside is None else parse_beside(bytes(row.beside)),
                 )
                 for row in connection.execute(query)
                 if row.id not in self._settled
@@ -380,6 +409,7 @@ class StationStore:
         for row, (outcome, position) in self._settled.items():
             settled = {"outcome": outcome, "position": position, "data": None}
             connection.execute(update(outbox).where(outbox.c.id == row).values(settled))
+            connection.execute(delete(beside).where(beside.c.id == row))
 
     def refused(self, queued: Queued, reason: str, voided: acts.ActVoided, sign: Sign) -> None:
         """Note that central refused an act for good; the word of that takes over its tags."""
@@ -387,22 +417,25 @@ class StationStore:
             self._write_settled(connection)
             key = outbox.c.id == queued.row
             connection.execute(update(outbox).where(key).values(outcome=reason, data=None))
+            connection.execute(delete(beside).where(beside.c.id == queued.row))
             self._hand_on(connection, queued, voided, sign)
         self._settled.clear()
 
     def retag(self, queued: Queued, taken: str, act: acts.Act, sign: Sign) -> Queued:
         """Sign an act that waits anew, since one of its tags stands in the ledger already."""
         with writing(self.engine) as connection:
-            entry = sign(act, topics.take_anew(connection, queued.act, taken))
+            entry, sealed = sign(act, topics.take_anew(connection, queued.act, taken))
             key = outbox.c.id == queued.row
             connection.execute(update(outbox).where(key).values(entry=msgspec.json.encode(entry)))
-        return replace(queued, entry=entry)
+            connection.execute(delete(beside).where(beside.c.id == queued.row))
+            connection.execute(insert(beside).values(id=queued.row, data=sealed.data))
+        return replace(queued, entry=entry, beside=sealed)
 
     def _hand_on(
         self, connection: Connection, queued: Queued, voided: acts.ActVoided, sign: Sign
     ) -> None:
-        entry = sign(voided, topics.hand_on(connection, queued.act, voided.id))
-        heir = Queued(0, voided.id, queued.journey, queued.attempt, entry, None, None)
+        entry, sealed = sign(voided, topics.hand_on(connection, queued.act, voided.id))
+        heir = Queued(0, voided.id, queued.journey, queued.attempt, entry, None, None, sealed)
         self._put(connection, heir)
 
     def void(self, queued: Queued, voided: acts.ActVoided, sign: Sign) -> None:
@@ -420,6 +453,7 @@ class StationStore:
         with writing(self.engine) as connection:
             connection.execute(delete(events).where(events.c.id == last.scalar_subquery()))
             connection.execute(delete(outbox).where(outbox.c.id == queued.row))
+            connection.execute(delete(beside).where(beside.c.id == queued.row))
             self._hand_on(connection, queued, voided, sign)
 
     # Outputs that wait for a person, or for another recipient

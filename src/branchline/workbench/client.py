@@ -98,7 +98,12 @@ class Client(EnvironmentVerbs):
                 advice="Use it with 'branchline station enroll'",
             )
         joining = join(
-            self.home.identity, read, self._clock, ca_file=ca_file, keep=self.home.keep_enrolment
+            self.home.identity,
+            read,
+            self._clock,
+            secret=self.home.epochs.current(),
+            ca_file=ca_file,
+            keep=self.home.keep_enrolment,
         )
         hello = self._running().run(joining)
         ref = CentralRef(hello.origin, read.url, read.name, hello.keys, hello.log_vkey, ca_file)

@@ -19,6 +19,7 @@ from branchline.journey.enrolment import greet
 from branchline.journey.machine import ENDED
 from branchline.journey.permit import standing
 from branchline.journey.request import JourneyRequest
+from branchline.ledger.beside import Beside
 from branchline.ledger.entry import Entry
 from branchline.study.document import CentralPin, StudyDocument, parse_study
 from branchline.study.draft import Pin, study_from_draft
@@ -69,21 +70,24 @@ class Core:
 
     async def act(self, act: acts.Act) -> messages.Recorded:
         """Sign an act and have it recorded; sent again as often as it takes, recorded once."""
-        return await self._record(act, lambda entry: ("/v1/acts", messages.ActMessage(entry=entry)))
+        return await self._record(
+            act, lambda entry, beside: ("/v1/acts", messages.ActMessage(entry=entry, beside=beside))
+        )
 
     async def _record(
-        self, act: acts.Act, message: Callable[[Entry], tuple[str, messages.Message]]
+        self, act: acts.Act, message: Callable[[Entry, Beside], tuple[str, messages.Message]]
     ) -> messages.Recorded:
         """Have an act recorded as the next of this person's own topic.
 
         Args:
             act: The act.
-            message: Gives for its entry where to send what.
+            message: Gives for its entry, and what lies beside it, where to send what.
         """
         async with self._topic.held():
             while True:
-                entry = acts.sign_act(act, self._identity, [self._topic.tag])
-                path, body = message(entry)
+                secret = self._home.epochs.current()
+                entry, beside = acts.seal_act(act, self._identity, secret, [self._topic.tag])
+                path, body = message(entry, beside)
                 try:
                     recorded = await self._api.call(
                         "POST", path, body=body, answer=messages.Recorded, key=act.id
@@ -116,7 +120,11 @@ class Core:
         id_, at = self.stamp()
         act = acts.StudyProposed(id=id_, at=at, study=document.id, study_digest=digest_of(data))
         await self._record(
-            act, lambda entry: ("/v1/studies", messages.StudyMessage(entry=entry, document=data))
+            act,
+            lambda entry, beside: (
+                "/v1/studies",
+                messages.StudyMessage(entry=entry, document=data, beside=beside),
+            ),
         )
         return await self.study(document.id)
 
@@ -144,9 +152,9 @@ class Core:
         """Bring a bundle, signed by its author, to central."""
         await self._record(
             act,
-            lambda entry: (
+            lambda entry, beside: (
                 "/v1/trains",
-                messages.TrainMessage(entry=entry, author=author, bundle=bundle),
+                messages.TrainMessage(entry=entry, author=author, bundle=bundle, beside=beside),
             ),
         )
 

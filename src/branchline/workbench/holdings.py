@@ -13,14 +13,16 @@ from branchline.foundation.durable import make_folder, write_durably
 from branchline.foundation.errors import BranchlineError, NotFound
 from branchline.foundation.http.client import ApiClient
 from branchline.foundation.jws import read_kid
-from branchline.journey.holdings import Holdings, Known, OwnTopic, numbered, parties_of
+from branchline.journey.holdings import Holdings, Known, OwnTopic, numbered
 from branchline.journey.messages import Evidence
+from branchline.journey.permit import parties_of
 from branchline.journey.verify import EVIDENCE, MAX_EVIDENCE
 from branchline.ledger.files import FolderFiles
 from branchline.ledger.proof.note import parse_key
 from branchline.ledger.tiles import CHECKPOINT, COSIGNED, TILE_WIDTH, bundle_name, decode_bundle
 from branchline.ledger.witness.mirror import Mirror
 from branchline.study.document import parse_study
+from branchline.workbench.erasing import take_in, words
 from branchline.workbench.home import CentralRef, WorkbenchHome
 
 
@@ -44,6 +46,10 @@ def holdings(home: WorkbenchHome, ref: CentralRef) -> Holdings:
             for item in found.items:
                 kid = read_kid(item.entry.jws)
                 yield Known(item.entry, names.get(kid, ""), item.keys)
+        for word in words(folder):
+            kid = read_kid(word.jws)
+            name = names.get(kid, "")
+            yield Known(word, name, parties.get(name))
 
     def topics() -> list[OwnTopic]:
         secret, count = home.topic(ref.origin).read()
@@ -63,11 +69,12 @@ def holdings(home: WorkbenchHome, ref: CentralRef) -> Holdings:
         topics=topics,
         parties=parties,
         studies=tuple(studies.values()),
+        erasures=lambda: words(folder),
     )
 
 
 async def sync(home: WorkbenchHome, ref: CentralRef, clock: Clock) -> None:
-    """Bring a person's mirror up to date, every entry hashed.
+    """Bring a person's mirror up to date, every entry hashed, and erase what was erased.
 
     Raises:
         Unavailable: Central cannot be reached.
@@ -79,6 +86,7 @@ async def sync(home: WorkbenchHome, ref: CentralRef, clock: Clock) -> None:
     try:
         cosigned = await _optional(client, COSIGNED)
         await _catch_up(mirror, client, bytes(await client.get_bytes(f"/ledger/{CHECKPOINT}")))
+        await take_in(client, home, ref.origin, folder)
     finally:
         await client.close()
     if cosigned is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +17,7 @@ from branchline.foundation.errors import NotFound
 from branchline.foundation.ids import Name
 from branchline.foundation.keys import Identity, PublicKeys
 from branchline.ledger.entry import Entry
+from branchline.ledger.epochs import Epochs
 from branchline.workbench.topic import OwnTopic
 
 ENVIRONMENT = "BRANCHLINE_HOME"
@@ -77,6 +79,11 @@ class WorkbenchHome:
         return Identity.load_or_create(self.folder / "keys")
 
     @property
+    def epochs(self) -> Epochs:
+        """The secrets with which the researcher seals his acts."""
+        return Epochs(self.folder / "keys")
+
+    @property
     def results(self) -> Path:
         """Where result folders go unless somewhere else is asked for."""
         return self.folder / "results"
@@ -101,6 +108,14 @@ class WorkbenchHome:
         files = list(self._acts(origin).glob("*.json"))
         files.sort(key=lambda file: int(file.stem) if file.stem.isdigit() else -1)
         return [parse_json(file.read_bytes(), Entry, what="act kept") for file in files]
+
+    def change_acts(self, origin: str, change: Callable[[Entry], Entry]) -> None:
+        """Replace those of this person's own acts that change; the others are left as they are."""
+        for file in self._acts(origin).glob("*.json"):
+            entry = parse_json(file.read_bytes(), Entry, what="act kept")
+            changed = change(entry)
+            if changed is not entry:
+                write_durably(file, msgspec.json.encode(changed), mode=0o600)
 
     def keep_evidence(self, journey: str, data: bytes) -> None:
         """Keep the evidence of a journey; that of an earlier time is replaced."""

@@ -21,6 +21,16 @@ ledger = LazyGroup(
             f"{_L}.package:package",
             "Pack what one party may check, with a verifier that needs nothing but Python.",
         ),
+        "disclose": (
+            f"{_L}.disclose:disclose",
+            "Let one party see some fields of your own entries.",
+        ),
+        "grants": (f"{_L}.grants:grants", "Show what a grant opens, and open it."),
+        "epoch": (
+            f"{_L}.disclose:epoch",
+            "Show or begin an epoch, with which grants of classes end.",
+        ),
+        "erase": (f"{_L}.erase:erase", "Erase what an entry of yours says about people."),
         "export": (f"{_L}.export:export", "Write the ledger as static files for any C2SP tool."),
         "policy": (
             f"{_L}.policy:policy",

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from branchline.cli.frame import working
-from branchline.foundation.errors import NotFound, Unavailable
+from branchline.foundation.errors import NotAllowed, NotFound, Unavailable
 
 if TYPE_CHECKING:
-    from branchline.journey.holdings import Holdings
+    from branchline.journey.holdings import Holdings, Known
     from branchline.study.document import StudyDocument
 
 Kind = Literal["central", "station", "person"]
@@ -103,6 +103,52 @@ def study_of(held: Holdings, name: str | None) -> StudyDocument:
         f"{name!r} is no study known here" if name else "It is not clear which study is meant",
         advice=f"Name one with --study; known here: {names}",
     )
+
+
+def position_of(held: Holdings, text: str) -> int:
+    """Return where an entry stands that is named by its position, digest, or its act's id.
+
+    Raises:
+        NotFound: There is none in the copy at hand.
+    """
+    from branchline.foundation.digest import digest_of
+
+    if text.isdigit():
+        held.copy.leaf(int(text))
+        return int(text)
+    wanted = text
+    if not text.startswith("sha256:"):
+        ids = {each.act.id: name for name, each in held.by_leaf.items() if each.act is not None}
+        wanted = ids.get(text, "")
+    for position, leaf in held.copy.leaves():
+        if digest_of(leaf) == wanted:
+            return position
+    raise NotFound(
+        f"No entry {text!r} is among the {held.copy.checkpoint.size} of the ledger",
+        advice="Look at 'branchline ledger tail'",
+    )
+
+
+def own_entry(held: Holdings, position: int) -> Known:
+    """Return an entry of the owner's own by its position.
+
+    Raises:
+        NotAllowed: Somebody else signed it.
+        NotFound: There is none, or it is not kept here.
+    """
+    from branchline.foundation.digest import digest_of
+
+    leaf = held.copy.leaf(position)
+    kid, name = held.signer(leaf)
+    if kid != held.parties[held.name].id:
+        raise NotAllowed(
+            f"Entry {position} is signed by {name or f'key {kid[:12]}'}, not by {held.name}",
+            advice="Only whoever signed an entry can disclose or erase its fields; ask there",
+        )
+    known = held.by_leaf.get(digest_of(leaf))
+    if known is None:
+        raise NotFound(f"Entry {position} was signed with these keys, but is not kept here")
+    return known
 
 
 def _kind(folder: Path) -> Kind | None:

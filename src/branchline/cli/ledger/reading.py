@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from branchline.cli.frame import Answer, lines, table, verb
-from branchline.cli.ledger.homes import HOME, OFFLINE, holdings
+from branchline.cli.ledger.asking import Own
+from branchline.cli.ledger.grants import FROM, GRANT, open_with
+from branchline.cli.ledger.homes import HOME, OFFLINE, folder_of, holdings, position_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from branchline.foundation.digest import Digest
     from branchline.journey.holdings import Holdings
+    from branchline.ledger.beside import Beside
 
 
 @verb(None, "tail", "branchline ledger tail --number 50")
@@ -55,22 +61,37 @@ def tail(number: int, home: Path | None, offline: bool) -> Answer:
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Write the entry and its receipt as files into this folder.",
 )
+@GRANT
+@FROM
 @OFFLINE
 @HOME
-def show(entry: str, save: Path | None, home: Path | None, offline: bool) -> Answer:
+def show(
+    entry: str,
+    save: Path | None,
+    grant: Path | None,
+    giver: str | None,
+    home: Path | None,
+    offline: bool,
+) -> Answer:
     """Show one entry with its receipt.
 
-    ENTRY is its position, its digest, or the id of its act. The files written are POSITION.sd-jwt
-    (the entry with its open fields) and POSITION.tlog-proof (its receipt); other tools read them.
+    ENTRY is its position, its digest, or the id of its act. With a grant, what it opens is shown, too.
+    The files written are POSITION.sd-jwt (the entry with its open fields) and POSITION.tlog-proof
+    (its receipt), which other tools read; and, if central is asked, POSITION.beside (the same fields
+    as they lie at central, encrypted: for 'ledger verify --grant').
     """
     held = holdings(home, offline=offline)
-    position = _find(held, entry)
+    position = position_of(held, entry)
     leaf = held.copy.leaf(position)
     receipt = held.copy.receipt(position)
+    if grant is not None:
+        open_with(held, grant, giver, [leaf], home, offline=offline)
     found = {**_brief(held, position, leaf), **_whole(held, leaf), "receipt": receipt.text}
     if save is not None:
-        _write(save, held, position, leaf)
+        own = Own(*folder_of(home), offline=offline)
+        _write(save, held, position, leaf, own.beside([found["id"]]))
     fields = [f"  {name:<16}{value}" for name, value in found["fields"].items()]
+    fields += [f"  ({name:<15}erased by whoever signed the entry)" for name in found["erased"]]
     text = lines(
         f"entry     {position} of {held.copy.checkpoint.size}  {found['id']}",
         f"signed by {found['by'] or 'somebody unknown here'}  key {found['key']}",
@@ -106,13 +127,17 @@ def _brief(held: Holdings, position: int, leaf: bytes) -> dict[str, Any]:
 
 
 def _whole(held: Holdings, leaf: bytes) -> dict[str, Any]:
-    """Return an entry's open fields, and the topics of this party that it is in."""
+    """Return an entry's open fields, the classes erased, and its topics of this party."""
     from branchline.foundation.digest import digest_of
+    from branchline.journey.erasing import erased_parts
     from branchline.ledger.entry import leaf_tags, open_entry
     from branchline.ledger.topics import tag_of
 
     known = held.by_leaf.get(digest_of(leaf))
-    fields = {} if known is None or known.keys is None else open_entry(known.entry, known.keys)
+    fields, erased = {}, []
+    if known is not None and known.keys is not None:
+        fields = open_entry(known.entry, known.keys)
+        erased = sorted(erased_parts(known.entry, known.keys, held.erasures()))
     tags = set(leaf_tags(leaf))
     found = [
         f"{topic.name} {number}"
@@ -120,30 +145,16 @@ def _whole(held: Holdings, leaf: bytes) -> dict[str, Any]:
         for number in range(len(topic.positions))
         if tag_of(topic.secret, number) in tags
     ]
-    return {"fields": fields, "topics": found}
+    return {"fields": fields, "erased": erased, "topics": found}
 
 
-def _find(held: Holdings, text: str) -> int:
-    from branchline.foundation.digest import digest_of
-    from branchline.foundation.errors import NotFound
-
-    if text.isdigit():
-        held.copy.leaf(int(text))
-        return int(text)
-    wanted = text
-    if not text.startswith("sha256:"):
-        ids = {each.act.id: name for name, each in held.by_leaf.items() if each.act is not None}
-        wanted = ids.get(text, "")
-    for position, leaf in held.copy.leaves():
-        if digest_of(leaf) == wanted:
-            return position
-    raise NotFound(
-        f"No entry {text!r} is among the {held.copy.checkpoint.size} of the ledger",
-        advice="Look at 'branchline ledger tail'",
-    )
-
-
-def _write(folder: Path, held: Holdings, position: int, leaf: bytes) -> None:
+def _write(
+    folder: Path,
+    held: Holdings,
+    position: int,
+    leaf: bytes,
+    besides: Mapping[Digest, Beside],
+) -> None:
     from branchline.foundation.digest import digest_of
     from branchline.foundation.durable import write_durably
 
@@ -152,3 +163,5 @@ def _write(folder: Path, held: Holdings, position: int, leaf: bytes) -> None:
     presented = "~".join((leaf.decode("ascii", "replace"), *disclosures, ""))
     write_durably(folder / f"{position}.sd-jwt", presented.encode())
     write_durably(folder / f"{position}.tlog-proof", held.copy.receipt(position).text.encode())
+    for beside in besides.values():
+        write_durably(folder / f"{position}.beside", beside.data)

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from branchline.cli.frame import Answer, lines, verb
+from branchline.cli.ledger.asking import Own
+from branchline.cli.ledger.grants import FROM, GRANT, opened
+from branchline.cli.ledger.homes import HOME, folder_of, holdings
 from branchline.foundation.errors import BranchlineError, Corrupt, Refused
 
 if TYPE_CHECKING:
     from branchline.ledger.proof.policy import Policy
 
+Opener = Callable[[bytes, Path], dict[str, Any]]
+"""Gives what a grant opens of the entry in a file."""
+
 _RECEIPT = b"c2sp.org/tlog-proof@v1\n"
 
 
-@verb(None, "verify", "branchline ledger verify 57.tlog-proof --policy ages.policy")
+@verb(
+    None,
+    "verify",
+    "branchline ledger verify 57.tlog-proof --policy ages.policy --grant auditor.grant",
+)
 @click.argument(
     "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
 )
@@ -28,10 +39,22 @@ _RECEIPT = b"c2sp.org/tlog-proof@v1\n"
 @click.option(
     "--digest", metavar="sha256:…", help="The policy's digest, as you know it from elsewhere."
 )
-def verify(files: tuple[Path, ...], policy: Path | None, digest: str | None) -> Answer:
+@GRANT
+@FROM
+@HOME
+def verify(
+    files: tuple[Path, ...],
+    policy: Path | None,
+    digest: str | None,
+    grant: Path | None,
+    giver: str | None,
+    home: Path | None,
+) -> Answer:
     """Check receipts, evidence and packages, offline.
 
-    A receipt N.tlog-proof is checked with the entry beside it, N.sd-jwt. A package brings its policy;
+    A receipt N.tlog-proof is checked with the entry beside it, N.sd-jwt. With a grant made for the
+    owner of the folder, the entry's signature is checked, too, and what the grant opens is shown;
+    classes are opened from N.beside, which 'ledger show --save' writes. A package brings its policy;
     give its digest to compare. Exits with 6 if anything does not hold.
     """
     from branchline.ledger.proof.policy import parse_policy
@@ -39,7 +62,8 @@ def verify(files: tuple[Path, ...], policy: Path | None, digest: str | None) -> 
     trusted = None if policy is None else parse_policy(policy.read_bytes())
     if trusted is not None and digest not in (None, trusted.digest):
         raise Corrupt(f"The policy is {trusted.digest}; expected {digest}")
-    found = [_one(file, trusted, digest) for file in files]
+    opener = None if grant is None else _opener(grant, giver, home)
+    found = [_one(file, trusted, digest, opener) for file in files]
     bad = sum(not each["holds"] for each in found)
     shown = [line for each in found for line in each.pop("lines")]
     verdict = "Everything holds." if not bad else f"{bad} of {len(found)} do not hold."
@@ -48,7 +72,27 @@ def verify(files: tuple[Path, ...], policy: Path | None, digest: str | None) -> 
     )
 
 
-def _one(file: Path, policy: Policy | None, digest: str | None) -> dict[str, Any]:
+def _opener(grant: Path, giver: str | None, home: Path | None) -> Opener:
+    """Return what opens an entry's file with a grant, and checks the entry's signature."""
+    from branchline.journey.granting import opened_by
+    from branchline.ledger.beside import parse_beside
+    from branchline.ledger.entry import Entry, open_entry
+
+    held = holdings(home, offline=True)
+    found, keys, name = opened(held, Own(*folder_of(home), offline=True), grant, giver)
+
+    def fields(leaf: bytes, file: Path) -> dict[str, Any]:
+        data = file.with_suffix(".beside")
+        beside = parse_beside(data.read_bytes()) if data.exists() else None
+        entry = Entry(leaf.decode("ascii", "replace"))
+        return {"by": name, "fields": open_entry(opened_by(found, entry, beside), keys)}
+
+    return fields
+
+
+def _one(
+    file: Path, policy: Policy | None, digest: str | None, opener: Opener | None
+) -> dict[str, Any]:
     from branchline.ledger.proof.evidence import HEADER
 
     with file.open("rb") as opened:
@@ -60,8 +104,10 @@ def _one(file: Path, policy: Policy | None, digest: str | None) -> dict[str, Any
             raise Refused(
                 f"Without a policy nothing can be said of {file}", advice="Give it with --policy"
             )
+        shown: dict[str, Any] = {}
         if head.startswith(_RECEIPT):
-            said = _receipt(file, policy)
+            said, leaf = _receipt(file, policy)
+            shown = {} if opener is None else opener(leaf, file)
         elif head.startswith(HEADER.encode()):
             said = _evidence(file, policy)
         else:
@@ -69,10 +115,13 @@ def _one(file: Path, policy: Policy | None, digest: str | None) -> dict[str, Any
     except Corrupt as error:
         return {"file": str(file), "holds": False, "says": error.refused,
                 "lines": [f"✗ {file}: {error.refused}"]}  # fmt: skip
-    return {"file": str(file), "holds": True, "says": said, "lines": [f"✓ {file}: {said}"]}
+    text = [f"  {name:<16}{value}" for name, value in shown.get("fields", {}).items()]
+    signed = [f"  signed by {shown['by']}; the grant opens"] if shown else []
+    return {"file": str(file), "holds": True, "says": said, **shown,
+            "lines": [f"✓ {file}: {said}", *signed, *text]}  # fmt: skip
 
 
-def _receipt(file: Path, policy: Policy) -> str:
+def _receipt(file: Path, policy: Policy) -> tuple[str, bytes]:
     from branchline.ledger.entry import Entry, committed_fields
     from branchline.ledger.proof.receipt import parse_receipt, verify_receipt
 
@@ -91,7 +140,7 @@ def _receipt(file: Path, policy: Policy) -> str:
     names = policy.open(receipt.checkpoint.encode()).cosigned
     who = f", cosigned by {', '.join(sorted(names))}" if names else ", cosigned by nobody"
     fields = f"; it commits to the fields shown: {shown}" if shown else ""
-    return f"entry {receipt.index} of {head.origin}, among {head.size}{who}{fields}"
+    return f"entry {receipt.index} of {head.origin}, among {head.size}{who}{fields}", entry.leaf
 
 
 def _evidence(file: Path, policy: Policy) -> str:

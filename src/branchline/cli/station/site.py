@@ -12,7 +12,6 @@ from branchline.foundation.clock import Clock, rfc3339
 from branchline.foundation.database import open_database
 from branchline.foundation.digest import Digest
 from branchline.foundation.errors import (
-    BranchlineError,
     Corrupt,
     NotAllowed,
     NotFound,
@@ -23,8 +22,9 @@ from branchline.foundation.ids import new_id
 from branchline.journey import acts, messages
 from branchline.journey.enrolment import witness_vkey
 from branchline.journey.permit import decision_of, standing
+from branchline.ledger.classes import Sealed
 from branchline.ledger.entry import Entry
-from branchline.station.outbox import RECORDED
+from branchline.station.saying import say
 from branchline.station.store import Approval, StationStore
 from branchline.station.topics import dataset_topic
 from branchline.study.document import StudyDocument, StudyStation, parse_study
@@ -68,7 +68,7 @@ class Site:
 
     def __init__(self, home: StationHome, clock: Clock) -> None:
         self._settings, self._identity, self._clock = home.settings(), home.identity, clock
-        self._witness = home.witness
+        self._witness, self._epochs = home.witness, home.epochs
         engine = open_database(home.database)
         self._store, self._datasets = StationStore(engine, clock), DatasetStore(engine)
 
@@ -200,34 +200,14 @@ class Site:
     async def _record(self, seen: SeenStudy, act: acts.StudyAct, datasets: Iterable[str]) -> Entry:
         """Have a decision recorded, as an act upon each dataset it is about."""
         # The rules are asked here first, so that central hears of nothing it would refuse.
-        tried = decision_of(seen.document, self._sign(act))
+        tried = decision_of(seen.document, acts.sign_act(act, self._identity))
         decide(seen.standing, seen.document, tried, digest=seen.digest)
-        about = [dataset_topic(name) for name in datasets]
-        queued = self._store.queue("", 0, [], act, self._sign, about)
-        message = messages.ActMessage(entry=queued.entry)
-        try:
-            async with self._central() as client:
-                recorded = await client.call(
-                    "POST", "/v1/acts", body=message, answer=messages.Recorded, key=act.id
-                )
-        except BranchlineError as error:
-            # Nobody waits for it any more. Should it have been recorded all the same, central
-            # refuses the word that it was voided.
-            voided = acts.ActVoided(
-                id=new_id("act"),
-                at=act.at,
-                journey=None,
-                kind=acts.kind_of(act),
-                reason=error.refused[:500],
-            )
-            self._store.refused(queued, error.refused, voided, self._sign)
-            raise
-        self._store.settle(queued.row, RECORDED, recorded.position)
-        self._store.write_settled()
-        return queued.entry
+        async with self._central() as client:
+            about = [dataset_topic(name) for name in datasets]
+            return await say(self._store, client, self._sign, act, about)
 
-    def _sign(self, act: acts.Act, tags: Sequence[str] = ()) -> Entry:
-        return acts.sign_act(act, self._identity, tags)
+    def _sign(self, act: acts.Act, tags: Sequence[str]) -> Sealed:
+        return acts.seal_act(act, self._identity, self._epochs.current(), tags)
 
     @asynccontextmanager
     async def _central(self) -> AsyncIterator[ApiClient]:
