@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from tests.docs.pages import DOCS, blocks_of
 from tests.system import world as w
 from tests.system.test_ledger_commands import run, settled
 from tests.system.trains import MEAN
@@ -26,6 +30,8 @@ from branchline.station.store import StationStore
 from branchline.workbench.client import Client
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+
+PAGE = DOCS / "how-to" / "show-or-erase-a-field.md"
 
 
 @dataclass
@@ -300,3 +306,34 @@ async def test_an_erased_field_is_opened_by_no_grant(granting: Granting, tmp_pat
     (found,) = (await look(granting, after))["grants"]
     assert "by" not in found["entries"][0]["fields"]
     assert found["entries"][0]["fields"]["act"] == "study.site-withdrawn"
+
+
+async def test_the_how_to_page_works_from_its_first_block_to_its_last(
+    granting: Granting, tmp_path: Path
+) -> None:
+    """Run as at a station, in one shell; the number of the entry is given from outside."""
+    steps = [b for b in blocks_of(PAGE) if b.kind == "bash" and not b.note.startswith("not run")]
+    script = "set -euo pipefail\n" + "".join(f"echo '--- {s}'\n{s.text}" for s in steps)
+    (tmp_path / ".branchline-station").symlink_to(granting.north)
+    (tmp_path / "audrey").symlink_to(granting.auditor)
+    environment = {name: value for name, value in os.environ.items() if "BRANCHLINE" not in name}
+    environment |= {
+        "HOME": str(tmp_path),
+        "PATH": f"{Path(sys.executable).parent}:{environment['PATH']}",
+        "entry": str(granting.accepted),
+    }
+    done = await asyncio.to_thread(
+        subprocess.run,
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    before, after = done.stdout.split("Erased: by of entry")
+    assert "policy" in before
+    assert "erased by whoever signed the entry" in after
+    assert not any(line.split()[:1] == ["by"] for line in after.splitlines())
