@@ -20,8 +20,9 @@ from branchline.ledger.entry import Entry, make_entry
 from branchline.ledger.package import Head, Package, Shown, Tags, topic_of, write_package
 from branchline.ledger.proof.checkpoint import sign_checkpoint
 from branchline.ledger.proof.cosignature import cosign, cosigner_key
-from branchline.ledger.proof.note import Note, key_of, to_base64
+from branchline.ledger.proof.note import Note, key_of
 from branchline.ledger.proof.policy import Policy, default_policy
+from branchline.ledger.statements import make_statement
 from branchline.ledger.tagtree import TagTree
 from branchline.ledger.topics import LOOK_AHEAD, tag_of
 
@@ -81,15 +82,13 @@ def _leaves() -> list[bytes]:
 
 @cache
 def head_entry() -> Entry:
-    """State the head of the tag tree over all leaves but the last, where this entry stands."""
-    tree = _tree()
-    fields = {"size": tree.size, "root": to_base64(tree.head.root), "covered": tree.covered}
-    return make_entry(fields, CENTRAL)
+    """State the head of the tag tree over the first 256 leaves; this entry stands last."""
+    return make_statement(_tree().head, ORIGIN, log_identity())
 
 
 @cache
 def _tree() -> TagTree:
-    return Ledger(_leaves()[:-1]).tag_tree()
+    return Ledger(_leaves()[:256]).tag_tree()
 
 
 @cache
@@ -98,15 +97,25 @@ def ledger() -> Ledger:
     return Ledger([*_leaves()[:-1], head_entry().leaf])
 
 
-def package(*, full: bool, evidence: Mapping[str, bytes] | None = None, count: int = 3) -> Package:
+def package(
+    *,
+    full: bool,
+    evidence: Mapping[str, bytes] | None = None,
+    count: int = 3,
+    head: Entry | None = None,
+    keeper: str = "",
+) -> Package:
     """Put together what an auditor of the station's topic gets.
 
     Args:
         full: With the whole ledger; else with a proof by the tag tree.
         evidence: Further files.
         count: Witnesses that cosigned.
+        head: Another entry that states the tag tree's head.
+        keeper: Who signed it; the ledger's own key by default.
     """
-    world, note = ledger(), cosigned(ledger(), count)
+    world = ledger() if head is None else Ledger([*ledger().leaves[:-1], head.leaf])
+    head, note = head or head_entry(), cosigned(world, count)
     positions = [40 * number + 3 for number in range(ENTRIES)]
     entries = [
         Shown(own(number).disclosing({"act", "round"}), world.receipt(position, note))
@@ -114,7 +123,7 @@ def package(*, full: bool, evidence: Mapping[str, bytes] | None = None, count: i
     ]
     last = len(world.leaves) - 1
     if not full:
-        entries.append(Shown(head_entry(), world.receipt(last, note)))
+        entries.append(Shown(head, world.receipt(last, note)))
     tags = [tag_of(SECRET, number) for number in range(ENTRIES + LOOK_AHEAD)]
     return Package(
         recipient="auditor",
@@ -122,11 +131,11 @@ def package(*, full: bool, evidence: Mapping[str, bytes] | None = None, count: i
         about="All acts upon the dataset stays.",
         policy=policy(),
         checkpoint=note.encode(),
-        keys={"station-a": STATION.public, "central": CENTRAL.public},
+        keys={"station-a": STATION.public, "central": CENTRAL.public, "log": log_identity().public},
         entries=entries,
         topics=[topic_of("dataset/stays", SECRET, {"station-a": STATION.public}, ENTRIES)],
         read=world.read if full else None,
-        tags=None if full else Tags(Head(last, CENTRAL.id), _tree().prove(tags)),
+        tags=None if full else Tags(Head(last, keeper or log_identity().id), _tree().prove(tags)),
         evidence=evidence or {},
     )
 

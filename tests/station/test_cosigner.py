@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,8 @@ from branchline.journey.messages import is_witness_call
 from branchline.ledger.proof.cosignature import parse_cosigner_key
 from branchline.ledger.proof.evidence import check_evidence
 from branchline.ledger.proof.note import key_of
+from branchline.ledger.statements import make_statement
+from branchline.ledger.tagproof import TagTreeHead
 from branchline.ledger.witness.wire import parse_answer
 from branchline.station.cosigner import SeenEvidence
 
@@ -96,6 +99,22 @@ async def test_what_was_cosigned_outlives_a_restart(ledger: Ledger, station: Sta
     ledger.add(entry("one more"))
     station.start()
     assert (await station.asked(ledger.call(5))).status == 200
+
+
+async def test_a_false_tag_tree_is_not_vouched_for(ledger: Ledger, station: Station) -> None:
+    """Central states another tree than that of the entries: refused, for as long as it stands."""
+    ledger.add(*(entry(f"many {number}") for number in range(255)))
+    assert (await station.asked(ledger.call(0))).status == 200
+    true = TagTreeHead(0, sha256().digest(), 256)
+    ledger.add(make_statement(true, ORIGIN, CENTRAL).leaf)
+    assert (await station.asked(ledger.call(260))).status == 200
+    false = msgspec.structs.replace(true, size=1, root=bytes(32))
+    ledger.add(make_statement(msgspec.structs.replace(false, covered=0), ORIGIN, CENTRAL).leaf)
+    for _ in range(2):
+        answer = await station.asked(ledger.call(261))
+        assert (answer.status, station.size) == (422, 261)
+        assert "The entry 261 states another tag tree" in answer.body
+        ledger.add(entry("one more"))
 
 
 async def test_a_lagging_log_is_told_the_size(ledger: Ledger, station: Station) -> None:

@@ -154,7 +154,7 @@ def make_entry(
         Refused: A reserved name, a value that JSON does not have, a malformed or doubled tag, too
             many tags, or a leaf over 65,535 bytes.
     """
-    disclosures = tuple(_disclose(name, value, salts(name)) for name, value in fields.items())
+    disclosures = tuple(disclosure(name, value, salts(name)) for name, value in fields.items())
     padded = max(_LEAST_DIGESTS, 1 << (len(disclosures) - 1).bit_length())
     digests = [disclosure_digest(text) for text in disclosures]
     digests += [to_base64url(secrets.token_bytes(32)) for _ in range(padded - len(digests))]
@@ -278,21 +278,25 @@ def _open_all(disclosures: Collection[str], committed: set[str]) -> Iterator[tup
         yield name, value
 
 
-def _disclose(name: str, value: Any, salt: bytes) -> str:
-    """Return base64url(JSON [salt, name, value]) (RFC 9901 §4.2.1)."""
+def disclosure(name: str, value: Any, salt: bytes) -> str:
+    """Return base64url(JSON [salt, name, value]) (RFC 9901 §4.2.1).
+
+    Raises:
+        Refused: A reserved name, a value that JSON does not have, or one too large.
+    """
     if name in _RESERVED:
         raise Refused(f"A field of an entry cannot be named {name!r}; the format uses that name")
     try:
         text = _encoder.encode([to_base64url(salt), name, value])
-        disclosure = to_base64url(text.encode())
+        spelled = to_base64url(text.encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise Refused(f"The field {name!r} of an entry has a value that JSON does not") from error
-    if len(disclosure) > MAX_DISCLOSURE:
+    if len(spelled) > MAX_DISCLOSURE:
         raise Refused(
             f"The field {name!r} of an entry is too large",
             advice="Store it elsewhere and enter its digest",
         )
-    return disclosure
+    return spelled
 
 
 def _open(text: str) -> tuple[str, Any]:

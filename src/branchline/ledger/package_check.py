@@ -44,6 +44,7 @@ from branchline.ledger.proof.evidence import HEADER, check_evidence
 from branchline.ledger.proof.policy import Policy, parse_policy
 from branchline.ledger.proof.receipt import parse_receipt, verify_receipt
 from branchline.ledger.standalone.verify import RECIPE
+from branchline.ledger.statements import check_statement
 from branchline.ledger.tagproof import TagTreeHead, parse_tag_proof
 
 _FIXED = {README, MAIN, POLICY, VERIFIER, VKEY, LOG_CHECKPOINT}
@@ -291,6 +292,8 @@ def _tags(case: _Case) -> Found:
         head = None
     if head is None or head.covered > stated.position:
         raise Corrupt(f"The entry {stated.position} does not state the head of a tag tree")
+    log = next(line.key for line in case.policy.logs if line.key.name == case.checkpoint.origin)
+    check_statement(entry.leaf, stated.position, head, log)
     leaves = {position: shown.leaf for position, shown in case.entries.items()}
     reader = LightReader(parse_tag_proof(case.read(TAG_PROOF)), head, leaves)
     case.reader = case.reader or reader  # the ledger itself, where it is here, says more

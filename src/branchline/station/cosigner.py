@@ -34,8 +34,9 @@ from branchline.ledger.proof.note import parse_key, parse_note
 from branchline.ledger.tiles import TILE_WIDTH, bundle_name, decode_bundle
 from branchline.ledger.witness.decision import Accepted
 from branchline.ledger.witness.mirror import Mirror
+from branchline.ledger.witness.statements import Statements
 from branchline.ledger.witness.store import WitnessStore
-from branchline.ledger.witness.wire import parse_request
+from branchline.ledger.witness.wire import Answer, parse_request
 from branchline.ledger.witness.witness import Witness
 
 log = logging.getLogger("branchline.station")
@@ -100,6 +101,7 @@ class Cosigner:
         self._evidence = folder / "evidence"
         self._files = FolderFiles(folder / "ledger")
         self.mirror = Mirror(self._files, key)
+        self._statements = Statements(self._files.read, key)
         self.witness = Witness(
             self._store,
             witness_vkey(key.name, name, witness).partition("+")[0],
@@ -177,9 +179,12 @@ class Cosigner:
     async def answer(self, call: WitnessCall) -> None:
         """Mirror, decide, cosign or not, and post the answer."""
         decision = await asyncio.to_thread(self.witness.consider, call.request)
+        answer: Answer | None = None
         if isinstance(decision, Accepted):
             await self._mirror(call, decision)
-        answer = await in_thread(partial(self.witness.add_checkpoint, call.request))
+            answer = await self._judge_statements()
+        if answer is None:
+            answer = await in_thread(partial(self.witness.add_checkpoint, call.request))
         if answer.status not in (200, 409):
             log.error("a checkpoint was not cosigned (%s): %s", answer.status, answer.body.strip())
         if answer.status != 200:
@@ -187,6 +192,15 @@ class Cosigner:
         size = _size_in(call.request)
         body = WitnessAnswer(size=size, status=answer.status, body=answer.body)
         await self._client.call("POST", "/v1/ledger/cosignatures", body=body)
+
+    async def _judge_statements(self) -> Answer | None:
+        """Make stated tag trees anew, from what came since the last cosignature; refuse a wrong one."""
+        first, size = self.witness.size_of(self._origin), self.mirror.checkpoint.size
+        try:
+            await in_thread(partial(self._statements.check, first, size))
+        except Corrupt as error:
+            return Answer(422, f"{error.refused}\n")
+        return None
 
     async def _mirror(self, call: WitnessCall, accepted: Accepted) -> None:
         """Hold the data of a checkpoint, durably, before it is vouched for."""

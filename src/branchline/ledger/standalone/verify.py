@@ -831,12 +831,46 @@ def check_tags(case: Case) -> Found:
     stated: list[Any] = [entry.fields.get(name) for name in ("size", "root", "covered")]
     size, root, covered = stated
     shaped = _fits([size, covered], [int]) and isinstance(root, str)
-    if not shaped or covered > entry.position:
+    if not shaped or not 0 <= covered <= entry.position:
         raise Failed(f"The entry {entry.position} does not state the head of a tag tree")
+    _check_statement(case, leaf, entry.position, size, root, covered)
     proof = TagProof(case.files.read("tags/proof"), size, from_base64(root), covered)
     if case.lookup is None:  # the ledger itself, where it is here, says more
         case.lookup, case.covered = proof.positions, covered
     return {"tags": size, "covered": covered, "stated by": case.keys[leaf.kid][0]}
+
+
+def _check_statement(
+    case: Case, leaf: Leaf, position: int, size: int, root: str, covered: int
+) -> None:
+    """Check that the ledger's own key states this head, in an entry that can be shown to say no other.
+
+    All its salts follow from the ledger's name, and none of its digests is a decoy.
+    """
+    origin, number = case.checkpoint[0], covered // 256
+    secret = hashlib.sha256(b"bl-tag-tree/v1\n" + origin.encode()).digest()
+    fields = {
+        "act": "ledger.tags-stated",
+        "ledger": origin,
+        "size": size,
+        "root": root,
+        "covered": covered,
+        "tree": "RFC 6962",
+        "hash": "SHA-256",
+        "record": "tag16 || uint64be(position)",
+    }
+    digests = []
+    for name, value in fields.items():
+        message = b"salt" + number.to_bytes(8, "big") + name.encode()
+        salt = to_base64url(hmac.new(secret, message, hashlib.sha256).digest()[:16])
+        text = json.dumps([salt, name, value], ensure_ascii=False, separators=(",", ":"))
+        disclosure = to_base64url(text.encode())
+        digests.append(to_base64url(hashlib.sha256(disclosure.encode()).digest()))
+    near = covered % 256 == 0 and 0 <= position // 256 - number <= 256
+    tagged = tag_of(secret, number) in leaf.tags
+    own = case.keys[leaf.kid][1] in [key.raw for key in case.policy.logs if key.name == origin]
+    if not (near and tagged and own and list(leaf.digests) == sorted(digests)):
+        raise Failed(f"The entry {position} is no statement of this head of the tag tree")
 
 
 def check_topics(case: Case) -> Found:
