@@ -73,12 +73,14 @@ def test_what_is_missing_and_what_is_no_hash_are_told_apart(tmp_path: Path) -> N
         pool.path("../../etc/passwd")
 
 
-def test_what_a_killed_fetch_left_is_removed_a_day_later(tmp_path: Path) -> None:
-    """Others' folders of today stay: somebody may be at it."""
+def test_what_a_killed_fetch_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    """What somebody is at stays, whatever its date."""
     pool = Pool(tmp_path / "debs")
-    with pool.scratch() as today:
-        (today.parent / "left").mkdir()
-        os.utime(today.parent / "left", (0, 0))
-        with pool.scratch() as mine:
-            assert {folder.name for folder in today.parent.iterdir()} == {today.name, mine.name}
-    assert not list(today.parent.iterdir())
+    with pool.scratch() as first:
+        (first / "half").write_text("half")
+        os.utime(first, (0, 0))
+        (first.parent / "left").mkdir()
+        with pool.scratch() as second:
+            assert set(first.parent.iterdir()) == {first, second}
+            assert (first / "half").exists()
+    assert not list(first.parent.iterdir())

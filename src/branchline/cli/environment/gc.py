@@ -16,13 +16,13 @@ from branchline.cli.frame import Answer, verb, working
 @click.option(
     "--packages",
     is_flag=True,
-    help="Remove packages and wheels, too, that no image here was built from.",
+    help="Remove packages and wheels, too, that no image here was built from, and package lists.",
 )
 @store_option
 def gc(forget: tuple[str, ...], packages: bool, folder: Path | None) -> Answer:
     """Remove layers, files and trees that no image of the store needs, and what builds left behind.
 
-    Images themselves stay unless they are named with --forget.
+    Images themselves stay unless they are named with --forget. What somebody uses just now stays.
     """
     from branchline.environment.image.gc import collect
     from branchline.foundation.digest import parse_digest

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from branchline.environment.image import images
 from branchline.environment.image.objects import name_of
 from branchline.environment.image.store import Store, remove
 from branchline.environment.image.trees import tree_names
+from branchline.environment.lock.fetch import cache_of
+from branchline.environment.lock.leftovers import clear_apt, clear_fetching
 from branchline.environment.lock.pool import Pool
 from branchline.foundation.digest import Digest
 from branchline.foundation.errors import NotFound
+
+_DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,7 @@ class Collected:
         objects: Contents that no layer has.
         files: Packages and wheels that no lock of an image names.
         unfinished: Folders that killed programs left.
+        leftovers: Files that fetches left, and package lists that nobody has used for a month.
         size: Bytes freed, as files' sizes.
     """
 
@@ -35,6 +42,7 @@ class Collected:
     objects: int
     files: int
     unfinished: int
+    leftovers: int
     size: int
 
 
@@ -47,7 +55,7 @@ def collect(store: Store, *, forget: Sequence[Digest] = (), pools: bool = False)
         store: The store.
         forget: Images to remove.
         pools: Whether packages and wheels go, too, that no image's lock names. They are what
-            an image can be built from again without a network.
+            an image can be built from again without a network. Debian's package lists go, too.
 
     Raises:
         NotFound: An image to forget is not there.
@@ -66,8 +74,11 @@ def collect(store: Store, *, forget: Sequence[Digest] = (), pools: bool = False)
         layers = _layers(store, live)
         objects, size = _objects(store, live)
         files, more = _pools(store, [image.digest for image in kept]) if pools else (0, 0)
+        left, bytes_ = clear_fetching(store.folder / "fetching")
+        lists, most = clear_apt(cache_of(store), everything=pools)
         _forget_holds(store)
-    return Collected(len(forget), layers, trees, objects, files, unfinished, size + more)
+    size += more + bytes_ + most
+    return Collected(len(forget), layers, trees, objects, files, unfinished, left + lists, size)
 
 
 def _trees(store: Store, live: set[str]) -> int:
@@ -126,11 +137,16 @@ def _pools(store: Store, kept: Iterable[Digest]) -> tuple[int, int]:
 def _pool(pool: Pool, needed: set[str]) -> tuple[int, int]:
     removed = size = 0
     for file in pool.folder.iterdir() if pool.folder.is_dir() else ():
-        if file.name not in needed:
+        if file.name not in needed and not _arrives(file):
             size += file.stat().st_size
             file.unlink()
             removed += 1
     return removed, size
+
+
+def _arrives(file: Path) -> bool:
+    """Tell whether a file may be on its way in: it has no name yet, and is of today."""
+    return file.name.startswith(".") and time.time() - file.stat().st_mtime < _DAY_SECONDS
 
 
 def _forget_holds(store: Store) -> None:

@@ -11,16 +11,14 @@ import os
 import re
 import secrets
 import shutil
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from branchline.environment.lock.leftovers import clear_fetching, held_folder
 from branchline.foundation.durable import make_folder, sync_file, sync_folder
 from branchline.foundation.errors import Corrupt, NotFound, Refused
 
-_STALE_SECONDS = 86_400
 _NAME = re.compile(r"[0-9a-f]{64}")
 
 
@@ -89,15 +87,12 @@ class Pool:
     def scratch(self) -> Iterator[Path]:
         """Give a folder for files on their way in: beside the pool, on its file system.
 
-        What a killed program left in one is removed by whoever needs one a day later.
+        What killed programs left is removed by whoever needs one next.
         """
         beside = make_folder(self.folder.parent / "fetching", 0o755)
-        for old in beside.iterdir():
-            with suppress(FileNotFoundError):  # its owner was quicker
-                if time.time() - old.stat().st_mtime > _STALE_SECONDS:
-                    shutil.rmtree(old, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=beside) as name:
-            yield Path(name)
+        clear_fetching(beside)
+        with held_folder(beside) as folder:
+            yield folder
 
     def verified(self, sha256: str, size: int, what: str) -> Path:
         """Return a file's path after its bytes were read and found to be right.

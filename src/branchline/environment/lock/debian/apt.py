@@ -6,7 +6,6 @@ how mirrors are reached. Release files are verified by apt, with the sources' ow
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import subprocess
@@ -20,6 +19,7 @@ from branchline.environment.lock.debian.complaints import why_no_lists, why_unso
 from branchline.environment.lock.debian.deb822 import Index
 from branchline.environment.lock.debian.machine import Machine
 from branchline.environment.lock.debian.sources import COMPONENT, Source
+from branchline.environment.lock.leftovers import IN_USE, held_file
 from branchline.foundation.canonical import digest_of_json
 from branchline.foundation.digest import short
 from branchline.foundation.durable import make_folder, write_durably
@@ -83,9 +83,7 @@ class AptRoot:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep the root to one program at a time; it is set up when first used."""
-        make_folder(self.folder)
-        with (self.folder / "in-use").open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with held_file(self.folder / IN_USE):
             self._set_up()
             yield
 
