@@ -15,6 +15,10 @@ COMMANDS = {
         f"{_C}.project.init:init",
         "Begin a project in a folder; a repository that is there is adopted as it is.",
     ),
+    "clone": (
+        f"{_C}.project.clone:clone",
+        "Clone a project into a new folder, once it has been looked through.",
+    ),
     "status": (f"{_C}.project.status:status", "Show what differs from the last save."),
     "add": (
         f"{_C}.project.save:add",

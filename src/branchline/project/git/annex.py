@@ -65,8 +65,16 @@ class Annex:
                     self._git.run("config", "--local", f"filter.annex.{name}", value)
             self._git.forget()
 
-    def run(self, *words: str, feed: bytes = b"", accept: Sequence[int] = (0,)) -> bytes:
+    def run(
+        self, *words: str, feed: bytes = b"", accept: Sequence[int] = (0,), network: bool = False
+    ) -> bytes:
         """Run one git-annex command and return what it printed.
+
+        Args:
+            words: The command after ``git annex``.
+            feed: Its standard input.
+            accept: Exit codes that are no failure.
+            network: Whether the person's own ways to other machines count.
 
         Raises:
             Refused: The repository has hooks that git-annex would run.
@@ -76,7 +84,7 @@ class Annex:
         program = self.program
         self._check_hooks()
         settings = {name: value for name, value in user().items() if name not in self._git.own}
-        environment = clean_environment(settings)
+        environment = clean_environment(settings, network=network)
         path = (str(Path(program).parent), environment.get("PATH", os.defpath))
         environment["PATH"] = os.pathsep.join(path)
         # It takes paths as they are, and asks git for patterns of its own.

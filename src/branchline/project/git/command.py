@@ -17,6 +17,9 @@ _KEPT_FOR_NETWORK = (
     *("SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "all_proxy", "ALL_PROXY"),
 )
+_OF_THE_PERSON = ("credential.helper", "core.sshCommand", "core.askPass")
+"""Programs by which a person reaches other machines; his own settings may name them."""
+
 _FULL = ("no space left on device", "disk quota exceeded", "out of diskspace")
 _LONGEST_COMPLAINT = 400
 
@@ -167,7 +170,7 @@ def _failure(words: Sequence[str], code: int, said: str) -> BranchlineError:
     return GitFailed(f"'{name}' failed: {complaint}")
 
 
-def clean_environment(settings: Mapping[str, str], *, network: bool = False) -> dict[str, str]:
+def clean_environment(settings: dict[str, str], *, network: bool = False) -> dict[str, str]:
     """Return the variables that git and git-annex run with.
 
     Args:
@@ -187,7 +190,7 @@ def clean_environment(settings: Mapping[str, str], *, network: bool = False) -> 
     }
     if not network:
         variables["GIT_CONFIG_GLOBAL"] = "/dev/null"
-    pairs = {**SAFE, **settings}
+    pairs = {n: v for n, v in SAFE.items() if not network or n not in _OF_THE_PERSON} | settings
     variables["GIT_CONFIG_COUNT"] = str(len(pairs))
     for number, (name, value) in enumerate(pairs.items()):
         variables[f"GIT_CONFIG_KEY_{number}"] = name

@@ -22,6 +22,7 @@ SAFE: Mapping[str, str] = {
     "core.askPass": "",
     "core.sshCommand": "ssh",
     "core.gitProxy": "",
+    "credential.helper": "",
     "core.alternateRefsCommand": "false",
     "core.attributesFile": "/dev/null",
     "diff.external": "",

@@ -1,0 +1,129 @@
+"""Clone a project: looked through before a single file of it is laid out."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from branchline.foundation.durable import make_folder
+from branchline.foundation.errors import Conflict, NotFound, Refused
+from branchline.project.activity.chain import Fault
+from branchline.project.activity.verify import verify
+from branchline.project.git.command import call, clean_environment
+from branchline.project.git.intake import Progress, read_objects
+from branchline.project.names import check_names
+from branchline.project.place import FILE, Project
+from branchline.project.saving import check_link
+
+_LINK, _MODULE = "120000", "160000"
+_SCHEMES = ("https://", "http://", "ssh://", "file://")
+
+
+@dataclass(frozen=True)
+class Cloned:
+    """What `clone` did.
+
+    Args:
+        project: The project.
+        modules: Submodules that were left out.
+        records: How many records of its activity hold.
+        faults: What of its activity should not be.
+    """
+
+    project: Project
+    modules: Sequence[str]
+    records: int
+    faults: Sequence[Fault]
+
+
+def clone(source: str, folder: Path, progress: Progress, *, get: bool = False) -> Cloned:
+    """Clone a project into a new folder.
+
+    Names, links and settings are judged before anything is laid out; nothing of it is run, and no
+    submodule is entered. Refused or killed, it leaves nothing at the folder.
+
+    Args:
+        source: An address or a folder.
+        folder: Where it goes; must be new or empty.
+        progress: Told what is done.
+        get: Whether the data's content is brought, too.
+
+    Raises:
+        Refused: The address is of a kind that runs programs; or something in the project cannot be
+            laid out everywhere; or it is no project.
+        Conflict: There is something at the folder.
+        GitFailed: It cannot be reached.
+    """
+    _check_source(source)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Conflict(f"There is something at {folder}", advice="Choose a new folder")
+    parent = make_folder(folder.absolute().parent, 0o755)
+    waiting = parent / f".{folder.name}.{secrets.token_hex(4)}.clone"
+    try:
+        progress(f"fetching {source}")
+        words = ("clone", "--quiet", "--no-checkout", "--no-recurse-submodules", "--template=")
+        environment = clean_environment({}, network=True)
+        call(("git", *words, "--", source, str(waiting)), parent, environment)
+        modules = _look_through(Project(waiting))
+        project = Project(waiting)
+        progress("laying out")
+        project.git.run("read-tree", "-m", "-u", "HEAD", unlocked=True)
+        progress("preparing git-annex")
+        project.annex.begin(f"{folder.name} at {os.uname().nodename}")
+        if get:
+            progress("fetching data")
+            project.annex.run("get", "--quiet", ".", network=True)
+        if folder.exists():
+            folder.rmdir()
+        waiting.rename(folder)
+    except BaseException:
+        _remove(waiting)
+        raise
+    cloned = Project(folder.resolve())
+    progress("verifying its activity")
+    checked = verify(cloned)
+    return Cloned(cloned, modules, checked.records, checked.faults)
+
+
+def _check_source(source: str) -> None:
+    told = source.lower()
+    if source.startswith("-") or "::" in source.partition("/")[0]:
+        raise Refused(f"{source[:80]!r} is no address of a project")
+    if "://" in told and not told.startswith(_SCHEMES):
+        raise Refused(
+            f"{source[:80]!r} is an address of a kind that is not spoken here",
+            advice="Use https, ssh, or a folder",
+        )
+
+
+def _look_through(project: Project) -> list[str]:
+    """Refuse what cannot be laid out; return the submodules."""
+    git = project.git
+    if git.head() is None:
+        raise NotFound("There is nothing in it yet", advice="Begin one with 'branchline init'")
+    lines = git.lines("ls-tree", "-r", "-z", "--full-tree", "HEAD")
+    entries = [(*line.partition("\t")[0].split(), line.partition("\t")[2]) for line in lines]
+    paths = [path for *_, path in entries]
+    check_names(paths)
+    links = [(name, path) for mode, _, name, path in entries if mode == _LINK]
+    asked = "".join(f"{name}\n" for name, _ in links).encode()
+    targets = read_objects(git, asked, len(links)) if links else []
+    for (_, path), target in zip(links, targets, strict=True):
+        check_link(path, os.fsdecode(target))
+    if FILE not in paths:
+        raise Refused(
+            "It is a repository, but no project",
+            advice="Clone it with 'git clone', and adopt it with 'branchline init'",
+        )
+    return [path for mode, _, _, path in entries if mode == _MODULE]
+
+
+def _remove(folder: Path) -> None:
+    """Remove a clone that came to nothing; git-annex's folders are not writable."""
+    for place, _, _ in os.walk(folder):
+        os.chmod(place, 0o755)
+    shutil.rmtree(folder, ignore_errors=True)
