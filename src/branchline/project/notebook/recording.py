@@ -1,0 +1,208 @@
+"""Write what kernels ran into a project, while they run, and put on record when nobody listened.
+
+Listening and writing are two threads: a slow disk, or a save under way, delays records and loses
+none. A record is durable once written; it is committed when the recording ends, or with the next
+save. A recording that was killed leaves its mark, and the next one records the gap.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from branchline.foundation.clock import Clock, SystemClock, rfc3339
+from branchline.foundation.decoding import decode_json
+from branchline.foundation.durable import make_folder, write_durably
+from branchline.foundation.errors import BranchlineError, Unavailable
+from branchline.foundation.keys import Identity
+from branchline.project.activity.files import Recorder
+from branchline.project.activity.record import Detail
+from branchline.project.notebook.cells import Break, Cell
+from branchline.project.notebook.details import action_of, error_of, facts_of, parts_of
+from branchline.project.notebook.tap import Tap
+from branchline.project.place import Project
+from branchline.project.saving import commit_only
+
+log = logging.getLogger("branchline.notebook")
+
+HOST = "host"
+"""The environment of a kernel that runs on the machine's own programs; not reproducible."""
+
+_MARK = "recording.json"
+_ALIVE_SECONDS = 1.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+
+
+class _Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Says that a recording is under way; its file's time, until when it was."""
+
+    since: str
+    process: int
+
+
+class Recording:
+    """Records every cell that kernels run, from entering to leaving.
+
+    Args:
+        root: The project's folder.
+        identity: Whose keys sign.
+        folder: Where kernels' connection files and sockets appear.
+        environment: The digest of the image that kernels run in, or ``HOST``.
+        notebook: Tells a kernel's notebook, relative to the project; empty if it has none.
+        clock: The time.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        identity: Identity,
+        folder: Path,
+        *,
+        environment: str = HOST,
+        notebook: Callable[[str], str] = lambda kernel: "",
+        clock: Clock | None = None,
+    ) -> None:
+        self._project, self._identity = Project.open(root), identity
+        self._environment, self._notebook = environment, notebook
+        self._clock = clock or SystemClock()
+        self._queue: queue.SimpleQueue[tuple[str, Cell | Break] | None] = queue.SimpleQueue()
+        self._tap = Tap(folder, lambda *heard: self._queue.put(heard), self._clock)
+        self._writer = threading.Thread(target=self._write_all, name="recording")
+        self._paths: list[str] = []
+        self._failed = False
+        self.records = 0
+
+    def __enter__(self) -> Recording:
+        """Put on record that nobody listened, if so, and begin."""
+        self._record_gap()
+        self._writer.start()
+        self._tap.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write what was heard last, and commit the records."""
+        self._tap.__exit__()
+        self._queue.put(None)
+        self._writer.join()
+        self._commit()
+        if not self._failed:
+            self._mark.unlink(missing_ok=True)
+
+    @property
+    def _mark(self) -> Path:
+        return self._project.state / _MARK
+
+    def _record_gap(self) -> None:
+        """Record a gap if the recording before was killed, and leave this one's mark."""
+        make_folder(self._project.state)
+        try:
+            before = decode_json(self._mark.read_bytes(), _Mark)
+            until = rfc3339(datetime.fromtimestamp(self._mark.stat().st_mtime, UTC))
+        except FileNotFoundError:
+            pass
+        except msgspec.DecodeError:
+            self._mark.unlink()
+        else:
+            now, until = rfc3339(self._clock.now()), max(until, before.since)
+            said = {"since": before.since, "from": until, "to": now}
+            record = {
+                "type": "gap",
+                "action": "record",
+                "message": f"Notebooks were not recorded from {until} to {now}",
+            }
+            self._write([(record, lambda recorder: [recorder.keep_json("metadata", said)])])
+        mark = _Mark(rfc3339(self._clock.now()), os.getpid())
+        write_durably(self._mark, msgspec.json.encode(mark))
+
+    def _write_all(self) -> None:
+        ended = False
+        while not ended:
+            batch: list[tuple[str, Cell | Break]] = []
+            try:
+                heard = self._queue.get(timeout=_ALIVE_SECONDS)
+                while heard is not None:
+                    batch.append(heard)
+                    heard = self._queue.get_nowait()
+                ended = True
+            except queue.Empty:
+                pass
+            if batch:
+                self._write_patiently(batch)
+            os.utime(self._mark)
+
+    def _write_patiently(self, batch: list[tuple[str, Cell | Break]]) -> None:
+        """Write until it is written: a save may be under way, the disk may be full."""
+        pause = _FIRST_PAUSE
+        made = [self._made(kernel, heard) for kernel, heard in batch]
+        while made:
+            try:
+                self._write(made)
+                return
+            except (Unavailable, OSError) as error:
+                log.warning("records of notebooks wait: %s", error)
+            except BranchlineError as error:
+                # Nothing can continue the chain, say. The mark stays: the next one records the gap.
+                log.error("%d cells are not on record: %s", len(made), error)
+                self._failed = True
+                return
+            time.sleep(pause)
+            pause = min(_LONGEST_PAUSE, 2 * pause)
+
+    def _write(self, made: list[_Made]) -> None:
+        """Write records, taking each off the list once it is durable."""
+        with self._project.working() as held:
+            recorder = Recorder(held, self._identity, self._clock)
+            where = {"commit": held.git.head(), "branch": held.git.branch()}
+            while made:
+                record, details = made[0]
+                _, paths = recorder.write({**record, **where}, *details(recorder))
+                made.pop(0)
+                self._paths += paths
+                self.records += 1
+
+    def _made(self, kernel: str, heard: Cell | Break) -> _Made:
+        place = {"kernel": kernel, "notebook": self._notebook(kernel)}
+        if isinstance(heard, Break):
+            word = "was started anew" if heard.restart else "ended"
+            record = {
+                "type": "execution",
+                "action": "interrupt",
+                "message": f"The kernel of {place['notebook'] or kernel} {word}",
+                "outcome": "interrupted",
+            }
+            said = place | {"at": heard.at, "restart": heard.restart}
+            return record, lambda recorder: [recorder.keep_json("metadata", said)]
+        return action_of(heard), lambda recorder: self._details(recorder, place, heard)
+
+    def _details(self, recorder: Recorder, place: dict[str, str], cell: Cell) -> list[Detail]:
+        parts, left_out = parts_of(cell)
+        found = [recorder.keep(part.kind, part.content, part.media) for part in parts]
+        if (failure := error_of(cell)) is not None:
+            found.append(recorder.keep_json("error", failure))
+        facts = place | facts_of(cell, left_out)
+        found.append(recorder.keep_json("metadata", facts))
+        found.append(Detail("environment", self._environment))
+        return found
+
+    def _commit(self) -> None:
+        if not self._paths:
+            return
+        try:
+            with self._project.working() as held:
+                commit_only(held, sorted(set(self._paths)), f"{self.records} records of notebooks")
+        except BranchlineError as error:
+            # A merge under way, say: the records are in the folder, and the next save has them.
+            log.warning("records of notebooks are not committed yet: %s", error)
+
+
+_Details = Callable[[Recorder], list[Detail]]
+_Made = tuple[dict[str, Any], _Details]
