@@ -54,7 +54,7 @@ class Watcher:
         from IPython.display import display  # type: ignore[import-not-found,unused-ignore]
 
         if self._cell is None:
-            self._cell = display(table, display_id=True)
+            self._cell = display(table, display_id=True)  # type: ignore[no-untyped-call,unused-ignore]
         else:
             self._cell.update(table)
 
