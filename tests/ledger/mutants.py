@@ -61,6 +61,8 @@ TESTS = {
     "grants": ("grants", "entry_vectors"),
     "tagproof": ("tagtree", "completeness", "entry_vectors"),
     "completeness": ("completeness",),
+    "statements": ("statements", "package"),
+    "witness.statements": ("statements",),
     "package_check": ("package",),
     "standalone.verify": ("entry_vectors", "standalone", "tagtree", "package"),
 }

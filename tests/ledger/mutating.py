@@ -16,6 +16,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 
 _ERRORS = ("Corrupt", "Refused")
+_SAYING = ("Declined", "parse_decimal", "_decimal")
+"""Calls whose second argument only stands in a sentence."""
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In,
@@ -125,8 +127,12 @@ class _Changer(ast.NodeVisitor):
         """What an error says is not changed; ``generic_visit`` would go into its sentence."""
 
     def visit_Call(self, node: ast.Call) -> None:
-        """Nor where the error is made and raised elsewhere."""
-        if not (isinstance(node.func, ast.Name) and node.func.id in _ERRORS):
+        """Nor where the error is made and raised elsewhere, or what is wrong is only named."""
+        called = node.func.id if isinstance(node.func, ast.Name) else ""
+        if called in _SAYING:
+            for part in (node.args[0], *node.args[2:], *node.keywords):
+                self.visit(part)
+        elif called not in _ERRORS:
             self.generic_visit(node)
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:

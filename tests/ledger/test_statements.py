@@ -56,6 +56,7 @@ def test_several_statements_are_judged_each_by_its_own_tree() -> None:
     leaves = [*LEAVES[:300], TRUE.leaf, *LEAVES[300:520], second.leaf]
     judged(leaves)
     nothing = make_statement(head_of([]), ORIGIN, LOG)
+    assert stated_in(nothing.leaf, len(leaves), KEY) == 0
     judged([*leaves, nothing.leaf])
 
 
@@ -108,6 +109,7 @@ def test_only_the_ledgers_own_key_states() -> None:
 
 def test_a_statement_is_near_what_it_covers() -> None:
     """Further away than a mirror looks, no reader takes it for one either; nor before its entries."""
+    assert REACH == 256
     for position, found in ((255, None), (256, 256), (256 * (REACH + 2) - 1, 256),
                             (256 * (REACH + 2), None)):  # fmt: skip
         assert stated_in(TRUE.leaf, position, KEY) == found

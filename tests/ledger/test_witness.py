@@ -40,6 +40,7 @@ from branchline.ledger.proof.policy import dishonest_tolerated
 from branchline.ledger.witness.decision import Accepted, Declined, Known, consider
 from branchline.ledger.witness.store import WitnessStore
 from branchline.ledger.witness.wire import (
+    MAX_REQUEST,
     Answer,
     Request,
     parse_answer,
@@ -324,6 +325,10 @@ def test_requests_and_answers_are_read_strictly() -> None:
     for lines in (b"", b"\xff\n", WITNESS_LINE.encode() + b"x"):
         with pytest.raises(Corrupt):
             parse_answer(lines, "", [])
+    with pytest.raises(Corrupt, match="is not"):
+        parse_size(b"\xff\n")
+    assert MAX_REQUEST == 1_008_192
+    assert Request(0, (), b"\xff\n1\n").origin == "\N{REPLACEMENT CHARACTER}"
 
 
 @given(st.integers(0, 10**18), st.lists(st.binary(min_size=32, max_size=32), max_size=63))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 
 from aiohttp import web
@@ -44,6 +44,11 @@ class Channel:
             while (told := await self._next()) is not None:
                 await response.write(told)
         return response
+
+    async def told(self) -> AsyncIterator[bytes]:
+        """Yield what is told, for a reader in this program, until the channel is closed."""
+        while (data := await self._queue.get()) is not None:
+            yield data
 
     async def _next(self) -> bytes | None:
         try:

@@ -16,6 +16,7 @@ from branchline.central.founding import origin_of
 from branchline.central.images import Images, OwnImages
 from branchline.central.inbox import Inbox
 from branchline.central.journal import Journal
+from branchline.central.outside import outsides
 from branchline.central.receipts import Receipts
 from branchline.central.registry import Registry
 from branchline.central.starting import quorum_at_start
@@ -57,6 +58,7 @@ class CentralSettings:
         environments: The folder of images that aggregators run in; ``environments`` in the data
             folder if not given.
         registry: An OCI registry's repository that is asked for images that nobody brought.
+        witnesses: Witnesses that are no stations, each ``VKEY@URL``.
         await_witnesses: Sign nothing new until enough witnesses have shown what they cosigned last.
     """
 
@@ -71,6 +73,7 @@ class CentralSettings:
     accept_weaker: frozenset[str] = frozenset()
     environments: Path | None = None
     registry: str | None = None
+    witnesses: tuple[str, ...] = ()
     await_witnesses: bool = True
 
 
@@ -92,6 +95,7 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
     journal, inbox, watchers = Journal(store.engine), Inbox(), Inbox()
     receipts, images = Receipts(ledger), Images(folder, clock)
     witnessing = Witnessing(ledger, receipts, store.engine, inbox)
+    outside = outsides(settings.witnesses, origin, witnessing, inbox)
     topic = OwnTopic(folder / "keys" / "topic", ledger.tagged)
     epochs = Epochs(folder / "keys")
     desk = Desk(
@@ -139,6 +143,7 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
     server = ApiServer(api.routes(), find, clock, refused)
     integrating = asyncio.create_task(receipts.keep_integrated())
     cosigning = asyncio.create_task(witnessing.run())
+    posting = [asyncio.create_task(each.run()) for each in outside]
     desk.resume()
     runner, port = await listen(server.app, settings.host, settings.port, tls)
     scheme = "https" if tls else "http"
@@ -152,7 +157,7 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
         await runner.cleanup()
         await aggregators.close()
         await desk.close()
-        await leave_off([cosigning, integrating])
+        await leave_off([*posting, cosigning, integrating])
         journal.close()
 
 

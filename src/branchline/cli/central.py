@@ -49,6 +49,8 @@ def init(origin: str, home: Path) -> Answer:
     help="The folder of images aggregators run in, if another than in the data folder.",
 )
 @click.option("--registry", metavar="HOST/NAME", help="An OCI registry that may have images, too.")
+@click.option("--witness", "witnesses", multiple=True, metavar="VKEY@URL",
+              help="Ask a witness that is no station, too; repeatable.")  # fmt: skip
 @click.option("--without-witnesses", is_flag=True,
               help="Sign at once; do not wait until witnesses have shown what they cosigned last.")  # fmt: skip
 @click.option("--verbose", "-v", count=True, help="Log more; twice for even more.")
@@ -62,6 +64,7 @@ def serve(
     accept_weaker: tuple[str, ...],
     environments: Path | None,
     registry: str | None,
+    witnesses: tuple[str, ...],
     without_witnesses: bool,
     verbose: int,
     home: Path,
@@ -90,6 +93,7 @@ def serve(
         accept_weaker=frozenset(accept_weaker),
         environments=environments,
         registry=registry,
+        witnesses=witnesses,
         await_witnesses=not without_witnesses,
     )
     log_to_stderr(verbose)
