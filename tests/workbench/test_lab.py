@@ -27,11 +27,17 @@ from branchline.environment.lock.fetch import fetch
 from branchline.environment.lock.locking import lock_environment
 from branchline.environment.lock.wanted import Options
 from branchline.environment.mount import ImageMount, mount_image
+from branchline.environment.named import image_named
 from branchline.foundation.errors import Conflict, Corrupt, Refused, Unavailable
+from branchline.project.activity.chain import verify_records
+from branchline.project.activity.feed import read_all
+from branchline.project.activity.files import record_files
+from branchline.project.place import Project
 from branchline.workbench.lab import Lab, open_lab
 from branchline.workbench.lab.door import Door, door
 
 SENT = "what the browser sends"
+COMMAND = (sys.executable, "-m", "branchline")
 
 
 @pytest.fixture
@@ -170,10 +176,13 @@ print(sorted(os.listdir("/work")), os.path.exists("/root"))
 """
 
 
-async def run_cell(session: aiohttp.ClientSession, address: str, code: str) -> list[str]:
-    """Start a kernel, run a cell in it, and return what it printed and gave."""
-    async with session.post(f"{address}/api/kernels", json={}) as answer:
-        kernel = (await answer.json())["id"]
+async def run_cell(
+    session: aiohttp.ClientSession, address: str, code: str, notebook: str = "n.ipynb"
+) -> list[str]:
+    """Start a notebook's kernel, run a cell in it, and return what it printed and gave."""
+    wanted = {"path": notebook, "name": "", "type": "notebook", "kernel": {"name": "python3"}}
+    async with session.post(f"{address}/api/sessions", json=wanted) as answer:
+        kernel = (await answer.json())["kernel"]["id"]
     asked = uuid.uuid4().hex
     header = {"msg_id": asked, "msg_type": "execute_request", "version": "5.3"}
     header |= {"username": "", "session": uuid.uuid4().hex, "date": ""}
@@ -259,6 +268,48 @@ async def test_the_command_ends_cleanly(jupyter: Path, way: str) -> None:
     assert await asyncio.wait_for(process.wait(), 60) == 0
     assert [pid for pid in below if lives(pid)] == []
     assert list(jupyter.parent.glob("branchline-lab-*")) == []
+
+
+@pytest.mark.slow
+async def test_what_notebooks_of_a_project_run_is_on_record(
+    jupyter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`branchline lab`: with the notebook, the image and the error, signed, and committed at the end."""
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "2")
+    for at, (name, value) in enumerate((("user.name", "Mira"), ("user.email", "m@example.org"))):
+        monkeypatch.setenv(f"GIT_CONFIG_KEY_{at}", name)
+        monkeypatch.setenv(f"GIT_CONFIG_VALUE_{at}", value)
+    root, home = tmp_path / "project", tmp_path / "home"
+    begun = await asyncio.create_subprocess_exec(
+        *COMMAND, "init", str(root), "--home", str(home), stdout=asyncio.subprocess.DEVNULL
+    )
+    assert await begun.wait() == 0
+    (root / "branchline.lock").write_bytes((jupyter / "branchline.lock").read_bytes())
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *("lab", "--project", str(root), "--home", str(home)),
+        *("--store", str(jupyter.parent / "store"), "--json"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    ready = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
+    headers = {"Authorization": f"token {ready['token']}"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        code = "print(6 * 7)\n1 / 0"
+        said = await run_cell(session, ready["address"], code, "code/first.ipynb")
+    assert said == ["42\n", "ZeroDivisionError: division by zero"]
+    process.send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(process.wait(), 60) == 0
+    project = Project.open(root)
+    records = [signed.record for signed in read_all(project) if signed.record.type == "execution"]
+    failed, ended = records
+    assert (failed.action, failed.outcome, failed.detail("stdout")) == ("fail", "failed", "42\n")
+    assert failed.detail("environment") == image_named(root)
+    assert failed.detail("metadata")["notebook"] == "code/first.ipynb"
+    assert ended.message == "The kernel of code/first.ipynb ended"
+    assert verify_records(record_files(project), project.described.id, {}).faults == []
+    committed = project.git.lines("ls-tree", "-r", "-z", "--name-only", "HEAD")
+    assert sum(name.startswith("activity/clone-") for name in committed) == len(read_all(project))
 
 
 def lives(pid: int) -> bool:

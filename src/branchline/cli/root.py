@@ -33,6 +33,10 @@ COMMANDS = {
         "Show what was done in the project, one record in full, or verify all of them.",
     ),
     "note": (f"{_C}.project.log:note", "Put a note on record."),
+    "lab": (
+        f"{_C}.project.lab:lab",
+        "Open JupyterLab in the project's environment; every cell that is run goes on record.",
+    ),
     "run": (
         f"{_C}.project.run:run",
         "Run a command in the project's environment, save what it wrote, and put it on record.",

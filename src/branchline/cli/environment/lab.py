@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import signal
-from collections.abc import Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from branchline.cli.environment.stores import image_meant, opened, store_option
-from branchline.cli.frame import Verb, lines, wants_json, working
-from branchline.foundation.errors import Unavailable
-from branchline.foundation.tasks import leave_off
-
-if TYPE_CHECKING:
-    from branchline.environment.mount import ImageMount
-    from branchline.workbench.lab import Lab
+from branchline.cli.frame import Verb
+from branchline.cli.labs import serve
 
 
 @click.command("lab", cls=Verb, example="branchline environment lab ./my-project")
@@ -45,7 +35,7 @@ def lab(what: str, work: Path | None, port: int, network: bool, folder: Path | N
     if network:
         mount = mount.with_files(("/etc/resolv.conf",))
     try:
-        asyncio.run(_serve(mount, work or _folder(what), port, network))
+        asyncio.run(serve(mount, work or _folder(what), port, network))
     except asyncio.CancelledError:
         raise click.Abort from None
 
@@ -58,35 +48,3 @@ def _folder(what: str) -> Path:
             "The whole machine is not shown; go to a folder, or name one with --work"
         )
     return chosen
-
-
-async def _serve(mount: ImageMount, work: Path, port: int, network: bool) -> None:
-    """Serve until Ctrl-C or SIGTERM, or until somebody shuts the server down in the browser."""
-    from branchline.workbench.lab import open_lab
-
-    told, starting = asyncio.Event(), asyncio.current_task()
-    assert starting is not None
-    _on_signal(starting.cancel)
-    async with AsyncExitStack() as stack:
-        with working("starting Jupyter") as progress:
-            opening = open_lab(mount, work, port=port, network=network, progress=progress)
-            lab = await stack.enter_async_context(opening)
-        _on_signal(told.set)
-        click.echo(_ready(lab, work))
-        ends = [asyncio.create_task(told.wait()), asyncio.create_task(lab.ended())]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        if not told.is_set() and (code := await lab.ended()) != 0:
-            raise Unavailable(f"Jupyter ended by itself, with the exit code {code}")
-        await leave_off(ends)
-
-
-def _on_signal(do: Callable[[], object]) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, do)
-
-
-def _ready(lab: Lab, work: Path) -> str:
-    if wants_json():
-        said = {"ready": True, "url": lab.url, "address": lab.address, "token": lab.token}
-        return json.dumps(said | {"work": str(work)})
-    return lines(f"JupyterLab is at {lab.url}", f"/work is {work}. Ctrl-C ends it.")

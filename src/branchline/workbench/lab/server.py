@@ -22,7 +22,7 @@ from branchline.sandbox.walls import PersonalJob
 from branchline.workbench.lab.door import LOOPBACK, Door, door
 
 PROGRAM = "jupyter-lab"
-_INSIDE = "/run/lab"
+_INSIDE, _KERNELS = "/run/lab", "/run/kernels"
 _SOCKET, _SETTINGS, _LOG = "socket", "settings.json", "log"
 _START_SECONDS = 120.0
 _END_SECONDS = 10.0
@@ -60,6 +60,7 @@ async def open_lab(
     *,
     port: int = 0,
     network: bool = False,
+    kernels: Path | None = None,
     progress: Callable[[str], None] = lambda said: None,
 ) -> AsyncIterator[Lab]:
     """Run a Jupyter server in an environment while entered; kernels end with it.
@@ -69,6 +70,8 @@ async def open_lab(
         folder: At `/work`, for reading and writing; all else of the machine is not there.
         port: On loopback; 0 takes any free one.
         network: Whether what runs in it sees the machine's network.
+        kernels: Where kernels' connection files and sockets appear, for whoever listens to them; a
+            folder with a short name.
         progress: Told what is done.
 
     Raises:
@@ -86,14 +89,20 @@ async def open_lab(
     with tempfile.TemporaryDirectory(prefix="branchline-lab-") as name:
         own = Path(name)
         # In a file of one's own: command lines can be read by everybody on the machine.
-        (own / _SETTINGS).write_text(json.dumps(_settings(token)), "utf-8")
+        settings = _settings(token)
+        variables, shown = {"SHELL": "/bin/bash"}, {_INSIDE: own}
+        if kernels is not None:
+            settings["KernelManager"] = {"transport": "ipc"}
+            variables["JUPYTER_RUNTIME_DIR"] = _KERNELS
+            shown[_KERNELS] = kernels
+        (own / _SETTINGS).write_text(json.dumps(settings), "utf-8")
         job = PersonalJob(
             mount,
             (PROGRAM, f"--config={_INSIDE}/{_SETTINGS}"),
             folder,
             network,
-            {"SHELL": "/bin/bash"},
-            {_INSIDE: own},
+            variables,
+            shown,
         )
         async with door(port) as entrance:
             progress("checking the environment")
