@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import re
 import shutil
 from collections.abc import AsyncIterator
@@ -17,7 +18,8 @@ from tests.environment.image.test_transfer import served  # noqa: F401 - a fixtu
 from tests.system import world as w
 from tests.system.trains import CHAIN, MEAN, Train
 
-from branchline.central.images import Images
+from branchline.central.kept_images import images_of_journeys, remove_image
+from branchline.central.store import Store as CentralStore
 from branchline.cli.root import root
 from branchline.environment.image import registry
 from branchline.environment.image.images import open_image
@@ -25,6 +27,7 @@ from branchline.environment.image.store import Store
 from branchline.environment.image.transfer import export_image
 from branchline.environment.image.trees import materialise
 from branchline.environment.service import ImageService
+from branchline.foundation.digest import Digest
 from branchline.foundation.errors import NotAllowed
 from branchline.journey import acts, messages
 from branchline.journey.environments import DAMAGED
@@ -114,11 +117,29 @@ async def test_a_flipped_byte_is_refused_and_repaired(
     journey = await world.depart(locked(CHAIN, built_environment), quorum=2)
     status = await world.until(journey, lambda status: status.phase == Phase.WAITING)
     assert stops(status)["south"] == (StopPhase.FAILED, DAMAGED)
+    await check_kept(world, image.digest, journey)
     told: list[str] = []
     assert await repair(home, image.digest, told.append) >= 1
     assert await repair(home, image.digest, told.append) == 0
     await world.tell(acts.StopRetried, journey, station="south")
     assert (await world.arrived(journey))["sums"][0] == 120
+    assert images_of_journeys(world.home, CentralStore(world.home)) == {}
+
+
+async def check_kept(world: w.World, image: Digest, journey: str) -> None:
+    """While a journey is in course, neither central nor a station lets go of its image."""
+    central = ["central", "images", "remove", image, "--home", str(world.home)]
+    station = ["station", "environment", "gc", "--forget", image]
+    station += ["--home", str(world.homes["north"].folder)]
+    for words in (central, station):
+        done = await asyncio.to_thread(CliRunner().invoke, root, [*words, "--json"])
+        assert done.exit_code == 5, done.output
+        assert json.loads(done.stdout)["detail"]["journeys"] == [journey]
+    listed = ["central", "images", "list", "--home", str(world.home), "--json"]
+    done = await asyncio.to_thread(CliRunner().invoke, root, listed)
+    (found,) = json.loads(done.stdout)["images"]
+    assert (found["digest"], found["missing"], found["journeys"]) == (image, 0, [journey])
+    assert open_image(Store(world.homes["north"].images), image).layers
 
 
 async def test_an_image_that_is_nowhere_is_declined_until_it_is_imported(
@@ -127,7 +148,7 @@ async def test_an_image_that_is_nowhere_is_declined_until_it_is_imported(
     """The sentence names the image and the ways; a file on a stick is one of them."""
     image, home = built_environment.image.digest, world.homes["south"]
     train = locked(CHAIN, built_environment)
-    Images(world.home, world.clock).remove(image)
+    remove_image(world.home, world.clock, CentralStore(world.home), image)
     forget(world, "south", built_environment)
     status = await world.ended(await world.depart(train, **QUICK))
     phase, reason = stops(status)["south"]

@@ -85,6 +85,10 @@ class Images:
         blobs = blobs_of(self._manifests.get(digest))
         return tuple(blob for blob in blobs if not self._blobs.has(blob))
 
+    def count_missing(self, digest: Digest) -> int:
+        """Return how many blobs of an image are missing, counting its manifest as one."""
+        return len(self.missing(digest)) if self._manifests.has(digest) else 1
+
     def blob(self, digest: Digest, blob: Digest) -> Path:
         """Return the file of an image's compressed blob.
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 import click
 
+from branchline.cli.central_images import images
 from branchline.cli.frame import Answer, home_option, lines, log_to_stderr, table, verb
 
 HOME = home_option("BRANCHLINE_CENTRAL", ".branchline-central")
@@ -19,6 +20,9 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 @click.group(no_args_is_help=True)
 def central() -> None:
     """Run a central service."""
+
+
+central.add_command(images)
 
 
 @verb(central, "init", "branchline central init central.example.org/branchline")

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 
 from branchline.environment.service import ImageService
 from branchline.environment.sources import RegistrySource, ServiceSource
 from branchline.foundation.digest import Digest
+from branchline.foundation.errors import Conflict
 from branchline.foundation.http.client import ApiClient
+from branchline.foundation.keys import PublicKeys
+from branchline.journey import acts
 from branchline.journey.environments import Environments, Progress, Source
+from branchline.journey.stop import Event
 from branchline.station.settings import StationHome, StationSettings
+from branchline.station.store import StationStore
 
 WAYS = (
     "bring it to central with 'branchline environment push', or have the station name a registry "
@@ -27,6 +33,33 @@ def environments_of(
     if wanted.registry is not None:
         sources.append(RegistrySource(wanted.registry))
     return Environments(home.images, sources, WAYS)
+
+
+def images_of_stops(store: StationStore, keys: PublicKeys) -> dict[Digest, list[str]]:
+    """Return the journeys whose stop here has not ended, by what they were accepted to run in."""
+    found: dict[Digest, list[str]] = {}
+    for notice in store.open_visits():
+        for each in store.events(notice.journey, notice.attempt):
+            if each.event is Event.ACCEPTED:
+                entry, _ = store.sent(str(each.detail["act"]))
+                act = acts.expect_act(entry, keys, acts.StopAccepted)
+                found.setdefault(act.environment, []).append(notice.journey)
+    return found
+
+
+def check_unused(forget: Sequence[Digest], needed: Mapping[Digest, Sequence[str]]) -> None:
+    """Refuse to forget an image that a stop under way runs in.
+
+    Raises:
+        Conflict: One does.
+    """
+    for digest in forget:
+        if journeys := needed.get(digest):
+            raise Conflict(
+                f"The journey {journeys[0]} runs here in the image {digest}",
+                advice="Wait for its end, which 'branchline station stops list' shows",
+                detail={"journeys": list(journeys)},
+            )
 
 
 async def repair(home: StationHome, digest: Digest, progress: Progress) -> int:

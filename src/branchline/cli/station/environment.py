@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from branchline.cli.frame import Answer, lines, table, verb, working
-from branchline.cli.station.home import HOME, opened
+from branchline.cli.station.home import HOME, opened, station_store
 
 
 @click.group(no_args_is_help=True)
@@ -92,16 +92,18 @@ def repair(image: str, home: Path) -> Answer:
 def gc(forget: tuple[str, ...], home: Path) -> Answer:
     """Remove what no image needs, and images by request; a train's is fetched again when it comes.
 
-    Leave alone what trains under way run in.
+    An image that a stop under way runs in is refused.
     """
     import msgspec
 
     from branchline.environment.image.gc import collect
     from branchline.environment.image.store import Store
     from branchline.foundation.digest import parse_digest
+    from branchline.station.environments import check_unused, images_of_stops
 
-    store = Store(opened(home).images)
-    done = collect(store, forget=[parse_digest(digest) for digest in forget])
+    station, digests = opened(home), [parse_digest(digest) for digest in forget]
+    check_unused(digests, images_of_stops(station_store(station), station.identity.public))
+    done = collect(Store(station.images), forget=digests)
     text = lines(
         f"{done.size / 1e6:.1f} MB freed",
         f"{done.images} images, {done.layers} layers, {done.objects} files" if done.size else "",
