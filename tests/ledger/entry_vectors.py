@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from branchline.ledger.classes import (
 )
 from branchline.ledger.entry import ENTRY_TYPE, make_entry
 from branchline.ledger.grants import one_field, seal_grant
-from branchline.ledger.tagproof import statement_topic
+from branchline.ledger.proof.note import key_of
+from branchline.ledger.statements import make_statement
+from branchline.ledger.tagproof import TagTreeHead, statement_topic
 from branchline.ledger.tagtree import TagTree
 from branchline.ledger.topics import tag_of
 
@@ -63,6 +66,7 @@ def vectors() -> dict[str, Any]:
         "classes": _classes(),
         "topics": _topics(),
         "tag tree": _tag_tree(),
+        "statements": [_statement(covered) for covered in (0, 256, 70_144)],
         "not entries": _not_entries(),
     }
 
@@ -145,6 +149,22 @@ def _one_tree(secret: bytes, numbers: list[int]) -> dict[str, Any]:
         "covered": covered,
         "proof": to_base64url(tree.prove(asked).data),
         "proves": {tag: tree.positions(tag) for tag in asked},
+    }
+
+
+def _statement(covered: int) -> dict[str, Any]:
+    """State some head of a tag tree."""
+    head = TagTreeHead(covered // 2, sha256(str(covered).encode()).digest(), covered)
+    entry = make_statement(head, ORIGIN, identity(1))
+    return {
+        "origin": ORIGIN,
+        "vkey": key_of(ORIGIN, identity(1).public).text,
+        "size": head.size,
+        "root": head.root.hex(),
+        "covered": covered,
+        "positions": [covered, (covered // 256 + 257) * 256 - 1],
+        "leaf": entry.jws,
+        "disclosures": list(entry.disclosures),
     }
 
 

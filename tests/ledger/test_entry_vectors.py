@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from tests.ledger import entry_vectors
+from tests.ledger.vectors import log_identity
 
 from branchline.foundation.encoding import from_base64url, to_base64url
 from branchline.foundation.errors import Corrupt
@@ -19,7 +20,9 @@ from branchline.ledger.beside import parse_beside
 from branchline.ledger.classes import ActorSecret, open_beside
 from branchline.ledger.entry import Entry, leaf_tags, make_entry, open_entry, read_leaf
 from branchline.ledger.grants import open_grant, open_granted, try_grant
+from branchline.ledger.proof.note import parse_key
 from branchline.ledger.standalone import verify as standalone
+from branchline.ledger.statements import check_statement, make_statement, stated_in
 from branchline.ledger.tagproof import TagTreeHead, check_tags, parse_tag_proof, statement_topic
 from branchline.ledger.tagtree import TagTree
 from branchline.ledger.topics import tag_of
@@ -31,7 +34,7 @@ ACTOR = entry_vectors.identity(4)
 def test_the_vectors_say_what_the_generator_says() -> None:
     """What is not random in the published file is what the generator writes today."""
     made = json.loads(json.dumps(entry_vectors.vectors()))
-    for name in ("entry", "topics", "tag tree", "not entries"):
+    for name in ("entry", "topics", "tag tree", "statements", "not entries"):
         assert made[name] == VECTORS[name]
     same = ("secret", "epoch", "fields", "class of", "class keys")
     assert {k: made["classes"][k] for k in same} == {k: VECTORS["classes"][k] for k in same}
@@ -145,3 +148,19 @@ def test_the_tag_trees(vector: dict[str, Any]) -> None:
     assert check_tags(parse_tag_proof(data), head, asked) == vector["proves"]
     other = standalone.TagProof(data, head.size, head.root, head.covered)
     assert {tag: other.positions(tag) for tag in asked} == vector["proves"]
+
+
+@pytest.mark.parametrize("vector", VECTORS["statements"], ids=lambda vector: str(vector["covered"]))
+def test_the_statements(vector: dict[str, Any]) -> None:
+    """A statement is determined by its head; where it may stand, from the first position to the last."""
+    log = parse_key(vector["vkey"])
+    head = TagTreeHead(vector["size"], bytes.fromhex(vector["root"]), vector["covered"])
+    leaf, (first, last) = vector["leaf"].encode(), vector["positions"]
+    made = make_statement(head, vector["origin"], log_identity())
+    assert (made.leaf, list(made.disclosures)) == (leaf, vector["disclosures"])
+    for position in (first, last):
+        check_statement(leaf, position, head, log)
+    for position in (first - 1, last + 1):
+        assert stated_in(leaf, position, log) is None
+    with pytest.raises(Corrupt):
+        check_statement(leaf, first, msgspec.structs.replace(head, size=head.size + 1), log)
