@@ -40,8 +40,10 @@ bench-round: setup ## an empty federated round, beside Flower's
 bench-ledger: setup ## the ledger, beside pymerkle and a bare SQLite table
 	@$(BIN)/python benchmarks/ledger.py $(BENCH)
 
-bench-environment: setup ## locked environments, beside venv and pip
+bench-environment: setup ## locked environments beside venv and pip, detection, surveys
 	@$(BIN)/python benchmarks/environment.py $(BENCH)
+	@$(BIN)/python benchmarks/environment_detect.py
+	@$(BIN)/python benchmarks/environment_survey.py
 
 setup: ## Debian packages and .venv for developers
 	@scripts/setup dev

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -377,6 +378,20 @@ def test_what_was_seen_is_not_examined_anew(monkeypatch: pytest.MonkeyPatch) -> 
         examiner.examine(Tree({"apt.txt": b"a%d" % number}), {})
     assert len(examiner._seen) <= 3
     assert examiner.examine(tree, {}) == first
+
+
+def test_a_survey_leaves_pythons_own_settings_as_they_were(tmp_path: Path) -> None:
+    """Cycles are looked for rarely meanwhile, and as before afterwards, refused or not."""
+    before, during = gc.get_threshold(), list[tuple[int, int, int]]()
+    write_tree(tmp_path / "one", {"apt.txt": "jq"})
+    write_dataset(tmp_path / "binder.sqlite", [Entry({"apt": b"jq"})])
+    source = tmp_path / "binder.sqlite"
+    survey([source], progress=lambda done, total: during.append(gc.get_threshold()))
+    assert during[0] != before
+    assert gc.get_threshold() == before
+    with pytest.raises(Refused):
+        survey([tmp_path / "one" / "apt.txt"])
+    assert gc.get_threshold() == before
 
 
 @given(st.binary(max_size=60), st.sampled_from(["ls", "pip", "conda", "pipfile", "julia", "r"]))

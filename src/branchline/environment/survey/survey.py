@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +44,8 @@ MAX_VERSIONS = 10_000
 
 _LANGUAGES = {"R": "R", "JuliaProjectToml": "Julia"}
 _TELL_EVERY = 1000
+_COLLECT_AFTER = 200_000
+"""How many more things there must be before Python looks for cycles; its own number is 700."""
 
 Progress = Callable[[int, int], None]
 """Told how many environments are done, and how many there are (0: not known)."""
@@ -64,7 +68,7 @@ def survey(
         NotFound: A folder has no repository with spec files.
         Refused: A file is not the dataset, or is damaged.
     """
-    with Environments() as environments:
+    with _rare_collections(), Environments() as environments:
         counts = _Counts(environments)
         for source in sources:
             if source.is_dir():
@@ -72,6 +76,17 @@ def survey(
             else:
                 _take_dataset(source, counts, progress)
         return counts.report(layers)
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Have Python look for cycles rarely: what is read here has none, and there is much of it."""
+    before = gc.get_threshold()
+    gc.set_threshold(_COLLECT_AFTER, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _take_folder(folder: Path, counts: _Counts, progress: Progress) -> None:

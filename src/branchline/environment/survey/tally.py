@@ -6,6 +6,7 @@ import tempfile
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from types import TracebackType
 from typing import Self
 
@@ -38,7 +39,7 @@ class Tally:
     def top(self, number: int | None = None) -> list[tuple[str, int]]:
         """Return the most frequent names with their counts, equal ones by name."""
         self._count()
-        ordered = sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))
+        ordered = sorted(sorted(self._counts.items()), key=itemgetter(1), reverse=True)
         return ordered if number is None else ordered[:number]
 
     def _count(self) -> None:
