@@ -1,6 +1,6 @@
 # Two words for everyone: `make demo` and `make test`. Both bring what they need.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bench bench-round bench-ledger bench-environment soak mutants setup format lock
+.PHONY: help demo test check lint bench bench-round bench-ledger bench-environment bench-project soak mutants setup format lock
 
 BIN := .venv/bin
 # Without compiled modules every command would compile the whole package anew.
@@ -32,7 +32,7 @@ soak: setup ## crashes and restarts over many seeds (minutes)
 mutants: setup ## change the ledger's verifier in every small way: do the tests notice?
 	@$(BIN)/python tests/ledger/mutants.py $(MUTANTS)
 
-bench: bench-round bench-ledger bench-environment ## every benchmark
+bench: bench-round bench-ledger bench-environment bench-project ## every benchmark
 
 bench-round: setup ## an empty federated round, beside Flower's
 	@$(BIN)/python benchmarks/round.py $(BENCH)
@@ -44,6 +44,9 @@ bench-environment: setup ## locked environments beside venv and pip, detection, 
 	@$(BIN)/python benchmarks/environment.py $(BENCH)
 	@$(BIN)/python benchmarks/environment_detect.py
 	@$(BIN)/python benchmarks/environment_survey.py
+
+bench-project: setup ## keeping a project, beside git, git-annex, DataLad and DVC
+	@$(BIN)/python benchmarks/project.py $(BENCH)
 
 setup: ## Debian packages and .venv for developers
 	@scripts/setup dev

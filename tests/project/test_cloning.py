@@ -55,12 +55,14 @@ def test_a_clone_works_on_by_itself(scene: Scene, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
 
-def test_data_can_come_along(scene: Scene, tmp_path: Path) -> None:
-    """With --get, all that the source has."""
+def test_data_can_come_along(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --get, all that the source has; a folder may be named from where one stands."""
     scene.write("data/a.csv", "1,2\n")
     scene.save()
     clone(f"file://{scene.root}", tmp_path / "clone", quiet, get=True)
     assert (tmp_path / "clone/data/a.csv").read_text() == "1,2\n"
+    monkeypatch.chdir(scene.root)
+    assert clone(".", tmp_path / "another", quiet).records == 2
 
 
 @pytest.mark.parametrize(

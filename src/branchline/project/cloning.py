@@ -58,7 +58,7 @@ def clone(source: str, folder: Path, progress: Progress, *, get: bool = False) -
         Conflict: There is something at the folder.
         GitFailed: It cannot be reached.
     """
-    _check_source(source)
+    source = _checked(source)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Conflict(f"There is something at {folder}", advice="Choose a new folder")
     parent = make_folder(folder.absolute().parent, 0o755)
@@ -89,7 +89,8 @@ def clone(source: str, folder: Path, progress: Progress, *, get: bool = False) -
     return Cloned(cloned, modules, checked.records, checked.faults)
 
 
-def _check_source(source: str) -> None:
+def _checked(source: str) -> str:
+    """Return an address, or a folder by its whole path."""
     told = source.lower()
     if source.startswith("-") or "::" in source.partition("/")[0]:
         raise Refused(f"{source[:80]!r} is no address of a project")
@@ -98,6 +99,7 @@ def _check_source(source: str) -> None:
             f"{source[:80]!r} is an address of a kind that is not spoken here",
             advice="Use https, ssh, or a folder",
         )
+    return str(Path(source).absolute()) if Path(source).exists() else source
 
 
 def _look_through(project: Project) -> list[str]:
