@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from sqlalchemy import update
 
 from branchline.central import tables
 from branchline.central.founding import initialise
+from branchline.central.service import CentralSettings, running
 from branchline.central.store import Store
 from branchline.foundation.database import compact, writing
 from branchline.foundation.errors import BranchlineError, Conflict, NotAllowed, NotFound, Refused
+from branchline.foundation.http.api import Caller
 from branchline.foundation.ids import new_id
 from branchline.foundation.keys import Identity
 from branchline.journey import acts
@@ -67,8 +70,13 @@ class Central:
 
     def bytes(self) -> bytes:
         """Return every byte in the folder."""
-        files = (each for each in sorted(self.folder.rglob("*")) if each.is_file())
-        return b"".join(each.read_bytes() for each in files)
+        return every_byte(self.folder)
+
+
+def every_byte(folder: Path) -> bytes:
+    """Return all bytes of all files in a folder."""
+    files = (each for each in sorted(folder.rglob("*")) if each.is_file())
+    return b"".join(each.read_bytes() for each in files)
 
 
 def people_in(entry: Entry) -> list[bytes]:
@@ -164,6 +172,29 @@ def test_an_act_and_what_lies_beside_it_are_durable_together(tmp_path: Path) -> 
     assert central.store.beside([sealed.entry.id]) == {}
     central.take(act)
     assert len(central.store.acts()) == 1
+
+
+async def test_the_next_start_overwrites_what_a_crash_left_of_something_erased(
+    tmp_path: Path,
+) -> None:
+    """Killed after the commit, central leaves old bytes in the write-ahead log; it starts by emptying it."""
+    central, act = Central(tmp_path / "killed"), failed()
+    with writing(central.store.engine) as connection:
+        central.store.add_party(connection, Caller("me", "person", ME.public))
+    sealed = central.take(act)
+    erasure = erasing(sealed.entry, act)
+    with writing(central.store.engine) as connection:
+        made = acts.seal_act(erasure, ME, SECRET)
+        at = central.store.append(connection, central.log, made.entry, erasure, "me", made.beside)
+        central.store.people.erase(connection, at, erasure, "me")
+    wrapped = msgspec.to_builtins(sealed.beside.classes[acts.PEOPLE])["key"].encode()
+    # A copy as a crash leaves it: the log of the database was never emptied.
+    shutil.copytree(central.folder, tmp_path / "restarted")
+    restarted = tmp_path / "restarted"
+    assert wrapped in every_byte(restarted)
+    async with running(CentralSettings(restarted, port=0)):
+        assert wrapped not in every_byte(restarted)
+    assert Store(restarted).erased() == {sealed.entry.id}
 
 
 def test_what_an_earlier_version_kept_in_the_clear_is_parted(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ class _Sealing:
         header = VERSION + stanzas + b"---"
         nonce = os.urandom(16)
         self._head = header + b" " + _b64(_mac(file_key, header)) + b"\n" + nonce
-        self._key = _hkdf(file_key, nonce, b"payload")
+        self._key = hkdf(file_key, nonce, b"payload")
         self._data = memoryview(data)
         self._outside = hashlib.sha256(self._head)
         self._last = _last(len(self._data), CHUNK)
@@ -250,7 +250,7 @@ def _open_header(
     if not hmac.compare_digest(_mac(file_key, header), mac):
         raise Corrupt("The header of a sealed parcel was changed")
     nonce = bytes(view[body : body + 16])
-    return view[: body + 16], _hkdf(file_key, nonce, b"payload"), view[body + 16 :]
+    return view[: body + 16], hkdf(file_key, nonce, b"payload"), view[body + 16 :]
 
 
 def _stanza(recipient: X25519PublicKey, file_key: bytes) -> bytes:
@@ -301,15 +301,21 @@ def _nonce(index: int, last: int) -> bytes:
 
 
 def _wrap_key(secret: bytes, share: bytes, recipient: bytes) -> bytes:
-    return _hkdf(secret, share + recipient, _WRAP_INFO)
+    return hkdf(secret, share + recipient, _WRAP_INFO)
 
 
 def _mac(file_key: bytes, header: bytes) -> bytes:
-    return hmac.digest(_hkdf(file_key, b"", b"header"), header, hashlib.sha256)
+    return hmac.digest(hkdf(file_key, b"", b"header"), header, hashlib.sha256)
 
 
-def _hkdf(secret: bytes, salt: bytes, info: bytes) -> bytes:
-    """Derive 32 bytes with HKDF-SHA-256 (RFC 5869): one block, so extract and one expand."""
+def hkdf(secret: bytes, salt: bytes, info: bytes) -> bytes:
+    """Derive 32 bytes with HKDF-SHA-256 (RFC 5869): one block, so extract and one expand.
+
+    Args:
+        secret: What is derived from.
+        salt: Empty for none.
+        info: What the derived bytes are for.
+    """
     pseudorandom = hmac.digest(salt or bytes(32), secret, hashlib.sha256)
     return hmac.digest(pseudorandom, info + b"\x01", hashlib.sha256)
 

@@ -13,13 +13,12 @@ from typing import Annotated, Literal
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from branchline.foundation.canonical import canonical_json, parse_json
 from branchline.foundation.digest import sha256_of
 from branchline.foundation.errors import Corrupt, NotFound, Refused
 from branchline.foundation.ids import Name
+from branchline.foundation.sealing import hkdf
 from branchline.ledger.entry import Entry
 
 KEY_BYTES = 32
@@ -117,7 +116,7 @@ def derive(key: bytes, info: bytes) -> bytes:
     """
     if len(key) != KEY_BYTES:
         raise Refused(f"A key of the ledger has {len(key)} bytes; it must have {KEY_BYTES}")
-    return HKDF(SHA256(), KEY_BYTES, salt=None, info=info).derive(key)
+    return hkdf(key, b"", info)
 
 
 def encrypt_class(key: bytes, entry: Entry, name: str, disclosures: Iterable[str]) -> bytes:

@@ -105,9 +105,12 @@ class Agent:
             log.warning("a notice was refused: %s", error)
 
     async def _erase(self) -> None:
-        await erasing.take_in(
-            self._house.client, self._house.store.engine, self._house.identity.public
-        )
+        """Learn what was erased; if that fails it is asked again with the next line or word."""
+        house = self._house
+        try:
+            await erasing.take_in(house.client, house.store.engine, house.identity.public)
+        except BranchlineError as error:
+            log.warning("what was erased cannot be learnt now: %s", error.refused)
 
     async def _do(self, notice: Notice) -> None:
         visit = self._visits.get(notice.journey)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from sqlalchemy import select
 
@@ -69,7 +70,8 @@ async def fetch_cosigned(home: StationHome, clock: Clock) -> bool:
         central.url, home.identity, ca_file=central.ca_file, clock=clock, retry_seconds=2
     )
     try:
-        await take_in(client, open_database(home.database), home.identity.public)
+        with suppress(NotFound):  # a service of an earlier version, at which nothing is erased
+            await take_in(client, open_database(home.database), home.identity.public)
         note = bytes(await client.get_bytes(f"/ledger/{COSIGNED}"))
     except NotFound:
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -86,7 +87,8 @@ async def sync(home: WorkbenchHome, ref: CentralRef, clock: Clock) -> None:
     try:
         cosigned = await _optional(client, COSIGNED)
         await _catch_up(mirror, client, bytes(await client.get_bytes(f"/ledger/{CHECKPOINT}")))
-        await take_in(client, home, ref.origin, folder)
+        with suppress(NotFound):  # a service of an earlier version, at which nothing is erased
+            await take_in(client, home, ref.origin, folder)
     finally:
         await client.close()
     if cosigned is not None:
