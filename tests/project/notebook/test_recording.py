@@ -22,6 +22,7 @@ from branchline.project.activity.feed import read_all
 from branchline.project.activity.files import read_blob, record_files, value_of
 from branchline.project.activity.record import Record
 from branchline.project.notebook.recording import HOST, Recording
+from branchline.project.notebook.tap import Tap
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 FIGURE = f"""
@@ -240,6 +241,15 @@ def test_a_chain_that_cannot_go_on_keeps_its_mark(scene: Scene, kernels: Path) -
     kinds = [signed.record.type for signed in read_all(scene.project)]
     assert kinds.count("gap") == 1
     assert faults(scene) == []
+
+
+def test_listening_to_nobody_costs_nothing(kernels: Path) -> None:
+    """A recorder that waits leaves the processor to others."""
+    with Tap(kernels, lambda kernel, heard: None):
+        time.sleep(0.2)
+        before = time.process_time()
+        time.sleep(1)
+        assert time.process_time() - before < 0.2
 
 
 def eventually(holds: Callable[[], bool]) -> None:

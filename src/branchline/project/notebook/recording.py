@@ -39,6 +39,9 @@ HOST = "host"
 
 _MARK = "recording.json"
 _ALIVE_SECONDS = 1.0
+_GATHER_SECONDS = 0.5
+"""What is heard within so long is written at once: every writing asks git a few things."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 
 
@@ -129,9 +132,10 @@ class Recording:
             batch: list[tuple[str, Cell | Break]] = []
             try:
                 heard = self._queue.get(timeout=_ALIVE_SECONDS)
+                until = time.monotonic() + _GATHER_SECONDS
                 while heard is not None:
                     batch.append(heard)
-                    heard = self._queue.get_nowait()
+                    heard = self._queue.get(timeout=max(0.0, until - time.monotonic()))
                 ended = True
             except queue.Empty:
                 pass

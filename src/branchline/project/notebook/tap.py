@@ -136,6 +136,10 @@ class Tap:
         self._kernels[name] = _Kernel(socket, session)
 
     def _listen(self, poller: zmq.Poller, milliseconds: int) -> None:
+        if not self._kernels:
+            # A poller of nothing does not wait.
+            self._told.wait(milliseconds / 1000)
+            return
         ready = dict(poller.poll(milliseconds))
         for name, kernel in self._kernels.items():
             if kernel.socket in ready:
