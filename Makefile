@@ -32,7 +32,7 @@ soak: setup ## crashes and restarts over many seeds (minutes)
 mutants: setup ## change the ledger's verifier in every small way: do the tests notice?
 	@$(BIN)/python tests/ledger/mutants.py $(MUTANTS)
 
-bench: bench-round bench-ledger bench-environment bench-project ## every benchmark
+bench: bench-round bench-ledger bench-environment bench-notebook bench-project ## every benchmark
 
 bench-round: setup ## an empty federated round, beside Flower's
 	@$(BIN)/python benchmarks/round.py $(BENCH)
@@ -47,6 +47,9 @@ bench-environment: setup ## locked environments beside venv and pip, detection, 
 
 bench-project: setup ## keeping a project, beside git, git-annex, DataLad and DVC
 	@$(BIN)/python benchmarks/project.py $(BENCH)
+
+bench-notebook: setup ## recording a notebook, beside running it under nbclient alone
+	@$(BIN)/python benchmarks/notebook.py $(BENCH)
 
 setup: ## Debian packages and .venv for developers
 	@scripts/setup dev

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -122,7 +123,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return next((each.value for each in self.details if each.kind == kind), None)
 
 
-class Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """A record with its signature.
 
     Args:
@@ -133,10 +134,14 @@ class Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     record: Record
     signature: str
 
+    @cached_property
+    def _canonical(self) -> bytes:
+        return canonical_json(self)
+
     @property
     def digest(self) -> Digest:
         """The record's name: the digest of its canonical JSON, signature included."""
-        return digest_of(canonical_json(self))
+        return digest_of(self._canonical)
 
     @property
     def name(self) -> str:
@@ -148,7 +153,7 @@ class Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def text(self) -> bytes:
         """Its file's content: readable, and the one spelling that is accepted."""
-        return msgspec.json.format(canonical_json(self), indent=1) + b"\n"
+        return msgspec.json.format(self._canonical, indent=1) + b"\n"
 
 
 def sign(record: Record, identity: Identity) -> Signed:

@@ -39,7 +39,7 @@ HOST = "host"
 
 _MARK = "recording.json"
 _ALIVE_SECONDS = 1.0
-_GATHER_SECONDS = 0.5
+_GATHER_SECONDS = 1.0
 """What is heard within so long is written at once: every writing asks git a few things."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
