@@ -54,7 +54,8 @@ def verify(
 
     A receipt N.tlog-proof is checked with the entry beside it, N.sd-jwt. With a grant made for the
     owner of the folder, the entry's signature is checked, too, and what the grant opens is shown;
-    classes are opened from N.beside, which 'ledger show --save' writes. A package brings its policy;
+    classes are opened from N.beside, which 'ledger show --save' writes. Central is asked only for the
+    keys of a party named with --from that no study of the owner's names. A package brings its policy;
     give its digest to compare. Exits with 6 if anything does not hold.
     """
     from branchline.ledger.proof.policy import parse_policy
@@ -79,7 +80,8 @@ def _opener(grant: Path, giver: str | None, home: Path | None) -> Opener:
     from branchline.ledger.entry import Entry, open_entry
 
     held = holdings(home, offline=True)
-    found, keys, name = opened(held, Own(*folder_of(home), offline=True), grant, giver)
+    # Central is asked for one thing only, if at all: the keys of a giver whom no study names.
+    found, keys, name = opened(held, Own(*folder_of(home)), grant, giver)
 
     def fields(leaf: bytes, file: Path) -> dict[str, Any]:
         data = file.with_suffix(".beside")
