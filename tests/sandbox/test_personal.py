@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -94,6 +95,23 @@ def test_the_network_is_there_only_when_asked_for() -> None:
     assert run(sys.executable, "-c", SOCKET).stdout == "OSError\n"
     own = subprocess.run([sys.executable, "-c", SOCKET], capture_output=True, text=True, check=True)
     assert run(sys.executable, "-c", SOCKET, network=True).stdout == own.stdout
+
+
+SCHEDULING = """
+import os
+for policy in (os.SCHED_OTHER, os.SCHED_BATCH, os.SCHED_FIFO):
+    try:
+        os.sched_setscheduler(0, policy, os.sched_param(int(policy == os.SCHED_FIFO)))
+        print("set")
+    except OSError as error:
+        print(error.errno)
+"""
+
+
+def test_a_thread_may_ask_for_the_scheduling_that_it_has() -> None:
+    """Libraries that set what is the default go on; nothing else can be had."""
+    done = run(sys.executable, "-c", SCHEDULING)
+    assert done.stdout.split() == ["set", str(errno.ENOSYS), str(errno.ENOSYS)]
 
 
 def test_a_broken_pipe_ends_a_command_as_everywhere() -> None:
