@@ -45,6 +45,14 @@ COMMANDS = {
         f"{_C}.project.run:rerun",
         "Run a recorded command again in a scratch copy, and compare what comes out.",
     ),
+    "branch": (
+        f"{_C}.project.branch:branch",
+        "List branches, or change to one; a new one begins with what is here.",
+    ),
+    "rollback": (
+        f"{_C}.project.branch:rollback",
+        "Go back to what was saved with a record, on a new branch.",
+    ),
     "enroll": (f"{_C}.enroll:enroll", "Join a central service with an invitation."),
     "study": (f"{_C}.study:study", "Propose, approve and look at studies."),
     "train": (f"{_C}.train:train", "Make, try, pack and send trains."),

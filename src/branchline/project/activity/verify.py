@@ -16,6 +16,7 @@ from branchline.project.activity.files import (
     strangers,
 )
 from branchline.project.activity.record import Signed
+from branchline.project.activity.where import ADDED
 from branchline.project.place import Project
 from branchline.project.saving import without_activity
 
@@ -101,14 +102,25 @@ def _check_history(project: Project, records: list[Signed]) -> list[Fault]:
 def _check_trees(project: Project, records: list[Signed]) -> list[Fault]:
     """Hold the files that were committed with each save against the tree that its record signed."""
     saved = {f"{FOLDER}/{s.name}": s for s in records if s.record.tree is not None}
-    words = ("log", "--all", "--diff-filter=A", "--name-only", "--no-renames", "--root", "-z")
+    words = (*ADDED, "--name-only", "--root", "-z")
     printed = project.git.run(*words, "--format=%x01%H", "--", FOLDER).decode(errors="replace")
-    faults = []
+    added: dict[str, list[str]] = {}
     for part in printed.split("\x01")[1:]:
         commit, *names = [name.strip("\n") for name in part.split("\0")]
-        expected = {saved[name].record.tree: saved[name] for name in names if name in saved}
-        if expected and without_activity(project, commit) not in expected:
-            name = next(iter(expected.values())).name
-            sentence = f"The commit {commit[:12]} holds other files than its record {name} signed"
-            faults.append(Fault("rewritten", sentence))
+        for name in names:
+            if name in saved:
+                added.setdefault(name, []).append(commit)
+    trees: dict[str, str] = {}
+    faults = []
+    for name, commits in added.items():
+        for commit in commits:
+            if commit not in trees:
+                trees[commit] = without_activity(project, commit)
+        # On other branches a record may have been put back, beside other files.
+        if saved[name].record.tree not in {trees[commit] for commit in commits}:
+            where, clone = saved[name].name, saved[name].record.clone
+            sentence = (
+                f"The commit {commits[-1][:12]} holds other files than its record {where} signed"
+            )
+            faults.append(Fault("rewritten", sentence, clone))
     return faults

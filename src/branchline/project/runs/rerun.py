@@ -13,8 +13,9 @@ from branchline.foundation.durable import make_folder
 from branchline.foundation.errors import BranchlineError, NotFound, Refused
 from branchline.foundation.keys import Identity
 from branchline.project.activity.feed import read_all
-from branchline.project.activity.files import FOLDER, Recorder, find_record, value_of
+from branchline.project.activity.files import Recorder, find_record, value_of
 from branchline.project.activity.record import Detail, Signed
+from branchline.project.activity.where import commit_of
 from branchline.project.git.intake import Progress
 from branchline.project.place import Project, check_inside
 from branchline.project.runs.compare import TOLERANCE, Verdict, compare
@@ -134,10 +135,7 @@ def job_of(project: Project, signed: Signed) -> Job:
             f"The record {signed.digest[7:19]} is of no command that ran",
             advice="See 'branchline log --type execution'",
         )
-    words = ("log", "--all", "--diff-filter=A", "--format=%H", "-1", "--")
-    after = project.git.word(*words, f"{FOLDER}/{signed.name}")
-    if not after:
-        raise NotFound(f"No commit has the record {signed.digest[7:19]}")
+    after = commit_of(project, signed)
     inputs = value_of(project, record, "inputs") or {}
     outputs = value_of(project, record, "outputs") or {}
     return Job(

@@ -1,0 +1,144 @@
+"""Branches and going back: what is not saved is saved first, so nothing can be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from branchline.foundation.errors import Conflict, Refused
+from branchline.foundation.keys import Identity
+from branchline.project.activity.files import Recorder, find_record
+from branchline.project.activity.record import Detail, Signed
+from branchline.project.activity.where import commit_of
+from branchline.project.git.command import GitFailed
+from branchline.project.git.intake import Progress
+from branchline.project.names import check_names
+from branchline.project.place import Project
+from branchline.project.saving import commit_only, save
+
+_LONGEST = 100
+
+
+@dataclass(frozen=True)
+class Switched:
+    """What was done.
+
+    Args:
+        branch: The branch that is checked out now.
+        made: Whether it is new.
+        saved: The commit that kept what was not saved yet; None where all was.
+        record: What was put on record; None for a mere change of branch.
+    """
+
+    branch: str
+    made: bool
+    saved: str | None
+    record: Signed | None
+
+
+def branches(project: Project) -> list[str]:
+    """Return the names of the project's branches; git-annex's own is none of them."""
+    printed = project.git.word("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads")
+    return [name for name in printed.split("\n") if name and name != "git-annex"]
+
+
+def switch(project: Project, identity: Identity, name: str, progress: Progress) -> Switched:
+    """Change to a branch; one that does not exist is made from what is here.
+
+    Args:
+        project: The project, held by its lock.
+        identity: Whose keys sign.
+        name: The branch.
+        progress: Told what is done.
+
+    Raises:
+        Refused: It cannot be a branch's name.
+        Conflict: A file that is not kept is in the way.
+    """
+    known = branches(project)
+    if name not in known:
+        _check_name(name, known)
+    saved = save(project, identity, progress, message=f"As it was before the change to {name}")
+    if name in known:
+        _check_out(project, name)
+        return Switched(name, False, saved.commit, None)
+    _check_out(project, "-b", name)
+    return Switched(name, True, saved.commit, _record(project, identity, "create", name, None))
+
+
+def rollback(
+    project: Project, identity: Identity, which: str, progress: Progress, *, name: str = ""
+) -> Switched:
+    """Go back to what was saved with a record, on a new branch; all else stays on the old one.
+
+    Args:
+        project: The project, held by its lock.
+        identity: Whose keys sign.
+        which: The record's name.
+        progress: Told what is done.
+        name: The new branch; by default made from the record's name.
+
+    Raises:
+        NotFound: There is no such record, or no commit has it.
+        Refused: The name cannot be a branch's.
+        Conflict: The branch exists, or a file that is not kept is in the way.
+    """
+    _, signed = find_record(project, which)
+    name = name or f"back-to-{signed.digest[7:19]}"
+    known = branches(project)
+    if name in known:
+        raise Conflict(f"There is a branch {name!r} already", advice="Give another with --branch")
+    _check_name(name, known)
+    saved = save(project, identity, progress, message="As it was before a rollback")
+    commit = commit_of(project, signed)
+    progress("laying out")
+    _check_out(project, "-b", name, commit)
+    made = _record(project, identity, "rollback", name, signed, commit)
+    return Switched(name, True, saved.commit, made)
+
+
+def _check_name(name: str, known: Sequence[str]) -> None:
+    if not name.strip() or len(name) > _LONGEST or name.startswith("-") or name == "git-annex":
+        raise Refused(f"{name[:80]!r} is no name for a branch")
+    if name.startswith(("adjusted/", "synced/", "views/")):
+        raise Refused(f"{name[:80]!r}: git-annex has branches of such names for itself")
+    # On some systems a branch is a file, and two that differ by case are one.
+    check_names([name], known)
+
+
+def _check_out(project: Project, *words: str) -> None:
+    try:
+        project.git.run("checkout", "--quiet", "--no-overwrite-ignore", *words, "--", unlocked=True)
+    except GitFailed as error:
+        if "would be overwritten" in error.refused:
+            raise Conflict(
+                "A file that .gitignore names is in the way",
+                advice="Move it, then do the same again",
+            ) from error
+        if "not a valid branch name" in error.refused:
+            raise Refused(f"{words[1][:80]!r} is no name for a branch") from error
+        raise
+
+
+def _record(
+    project: Project,
+    identity: Identity,
+    action: str,
+    name: str,
+    about: Signed | None,
+    commit: str | None = None,
+) -> Signed:
+    back = f" to {about.digest[7:19]}: {about.record.message}" if about else ""
+    message = f"Went back{back}"[:1000] if about else f"New branch {name}"
+    record = {
+        "type": "branch",
+        "action": action,
+        "message": message,
+        "commit": project.git.head(),
+        "branch": name,
+        "about": about.digest if about else None,
+    }
+    detail = Detail("ref", {"branch": name, "commit": commit or project.git.head()})
+    signed, paths = Recorder(project, identity).write(record, detail)
+    commit_only(project, paths, message)
+    return signed
