@@ -80,6 +80,7 @@ def test_the_witness_of_the_vectors_answers_its_line(witness: Witness) -> None:
     assert witness.latest_by_hash(by_hash).decode() == SIGNED_BY_BOTH
     (found,) = parse_answer(answer.body.encode(), TRUE.checkpoint(5).text, witness.keys)
     assert found.at == COSIGNED_AT
+    assert answer.content_type == "text/plain; charset=utf-8"
 
 
 def test_a_witness_that_saw_nothing_says_so(witness: Witness) -> None:
@@ -329,6 +330,23 @@ def test_requests_and_answers_are_read_strictly() -> None:
         parse_size(b"\xff\n")
     assert MAX_REQUEST == 1_008_192
     assert Request(0, (), b"\xff\n1\n").origin == "\N{REPLACEMENT CHARACTER}"
+
+
+@pytest.mark.parametrize(
+    ("hashes", "size", "fits"),
+    [(63, 5000, True), (64, 5000, False), (0, 1_008_192, True), (0, 1_008_193, False)],
+)
+def test_a_request_has_63_hashes_and_1_008_192_bytes_at_most(
+    hashes: int, size: int, fits: bool
+) -> None:
+    """To the last of them it is read; one more, and it is refused."""
+    head = Request(7, (bytes(32),) * hashes, b"").body
+    body = head + b"x" * (size - len(head))
+    if fits:
+        assert parse_request(body).body == body
+        return
+    with pytest.raises(Refused):
+        parse_request(body)
 
 
 @given(st.integers(0, 10**18), st.lists(st.binary(min_size=32, max_size=32), max_size=63))

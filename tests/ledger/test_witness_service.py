@@ -96,8 +96,8 @@ def status(home: Path, code: int = 0) -> dict[str, Any]:
 def test_it_cosigns_growth_and_remembers_it_when_killed(home: Path) -> None:
     """What was answered is durable: after kill -9 it knows its size, and shows what it cosigned."""
     with serving(home) as witness:
-        code, _, lines = witness.post(TRUE.request(0, 5).body)
-        assert code == 200
+        code, kind, lines = witness.post(TRUE.request(0, 5).body)
+        assert (code, kind) == (200, "text/plain; charset=utf-8")
     key = parse_cosigner_key(status(home)["vkey"])
     (found,) = parse_answer(lines, TRUE.checkpoint(5).text, [key])
     assert found.key == key
