@@ -320,7 +320,7 @@ def test_requests_and_answers_are_read_strictly() -> None:
     for body in (request.body[:-1].replace(b"\n\n", b"\n"), b"\xff" + request.body):
         with pytest.raises(Refused):
             parse_request(body)
-    for size in (b"", b"3", b"03\n", b"3\n\n", b"\xff\n"):
+    for size in (b"", b"3", b"31", b"03\n", b"3\n\n", b"\xff\n"):
         with pytest.raises(Corrupt):
             parse_size(size)
     for lines in (b"", b"\xff\n", WITNESS_LINE.encode() + b"x"):
