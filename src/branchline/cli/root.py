@@ -33,6 +33,10 @@ COMMANDS = {
         "Show what was done in the project, one record in full, or verify all of them.",
     ),
     "note": (f"{_C}.project.log:note", "Put a note on record."),
+    "find": (
+        f"{_C}.project.find:find",
+        "Find words in what was done, and in what stands in the project.",
+    ),
     "lab": (
         f"{_C}.project.lab:lab",
         "Open JupyterLab in the project's environment; every cell that is run goes on record.",
