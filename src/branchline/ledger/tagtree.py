@@ -10,8 +10,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
-import numpy as np
-
 from branchline.foundation.encoding import from_base64url
 from branchline.foundation.errors import Corrupt
 from branchline.ledger.entry import leaf_tags
@@ -156,6 +154,8 @@ class NewTags:
 
 
 def _sorted(records: bytes) -> bytes:
+    import numpy as np  # an idle station is spared it until there are tags to sort
+
     numbers = np.frombuffer(records, dtype=">u8").reshape(-1, RECORD_BYTES // 8)
     order = np.lexsort((numbers[:, 2], numbers[:, 1], numbers[:, 0]))
     return numbers[order].tobytes()
