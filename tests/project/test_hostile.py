@@ -13,8 +13,9 @@ from branchline.foundation.keys import Identity
 from branchline.project.activity.feed import write_note
 from branchline.project.activity.verify import verify
 from branchline.project.beginning import begin
+from branchline.project.differing import changes_of
 from branchline.project.place import Project
-from branchline.project.saving import changes_of, save
+from branchline.project.saving import save
 
 RUN = "touch {trap}; cat"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,10 @@ from branchline.foundation.keys import Identity
 from branchline.project.activity.files import value_of
 from branchline.project.activity.verify import verify
 from branchline.project.beginning import begin
+from branchline.project.differing import changes_of
 from branchline.project.git import intake
 from branchline.project.place import Project
-from branchline.project.saving import add, changes_of
+from branchline.project.saving import add
 
 
 def test_a_new_project_is_saved_and_readable_with_git(scene: Scene) -> None:
@@ -238,6 +241,17 @@ def test_a_repository_is_adopted_with_its_history(tmp_path: Path, person: Identi
     assert (root / ".gitattributes").read_text().startswith("*.txt text\n")
     with pytest.raises(Conflict, match="a project already"):
         begin(root, person, quiet)
+
+
+def test_status_loads_little() -> None:
+    """People ask it often: no keys, no tables, no database."""
+    heavy = ("cryptography", "numpy", "pyarrow", "sqlalchemy", "aiohttp", "rich")
+    code = (
+        "import sys, branchline.project.differing, branchline.cli.project.status\n"
+        f"print([m for m in {heavy!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_a_folder_within_a_repository_is_no_project(tmp_path: Path, person: Identity) -> None:

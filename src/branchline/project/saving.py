@@ -16,7 +16,8 @@ from branchline.foundation.errors import Conflict, Refused
 from branchline.foundation.keys import Identity
 from branchline.project.activity.files import BLOBS, FOLDER, Recorder, last_record
 from branchline.project.activity.record import Detail, Signed
-from branchline.project.changes import LINK, MODULE, WORDS, Change, read_changes
+from branchline.project.changes import LINK, MODULE, Change
+from branchline.project.differing import changes_of
 from branchline.project.git.intake import WAITING, Progress, Taken, read_objects, register, take_in
 from branchline.project.git.keys import (
     key_in_link,
@@ -45,21 +46,6 @@ class Saved:
     commit: str | None
     entries: Sequence[Entry] = ()
     records: Sequence[Signed] = ()
-
-
-def changes_of(
-    project: Project, paths: Sequence[str] = (), *, each: bool = True, filters: bool = True
-) -> list[Change]:
-    """Return what differs from the last save.
-
-    Args:
-        project: The project.
-        paths: Only these, and what is below them; all by default.
-        each: Whether every new file is named, or a new folder as one.
-        filters: Whether unlocked files of git-annex are looked into.
-    """
-    words = (*WORDS, f"--untracked-files={'all' if each else 'normal'}")
-    return read_changes(project.git.run(*words, "--", *paths, unlocked=filters))
 
 
 def add(project: Project, paths: Sequence[str], progress: Progress) -> int:

@@ -15,8 +15,8 @@ _MOST = 50
 @project_option
 def status(where: Path) -> Answer:
     """Show what differs from the last save."""
+    from branchline.project.differing import changes_of
     from branchline.project.names import shown
-    from branchline.project.saving import changes_of
 
     project = opened(where)
     changes = changes_of(project, each=False)

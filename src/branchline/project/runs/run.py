@@ -21,13 +21,13 @@ from branchline.foundation.errors import NotFound
 from branchline.foundation.keys import Identity
 from branchline.project.activity.files import Recorder
 from branchline.project.activity.record import Detail, Signed
+from branchline.project.differing import changes_of
 from branchline.project.git.intake import Progress
 from branchline.project.manifest import Entry, staged
 from branchline.project.place import Project, check_inside
 from branchline.project.runs.places import Place, Shown
 from branchline.project.runs.process import Ended
 from branchline.project.saving import add, commit_only, commit_record, content_tree, save
-from branchline.project.saving import changes_of as differing
 
 _SHOWN = 200
 
@@ -118,7 +118,7 @@ def _record(
     before: tuple[str | None, str],
     progress: Progress,
 ) -> Ran:
-    touched = [change.path for change in differing(project)]
+    touched = [change.path for change in changes_of(project)]
     add(project, (), progress)
     missing = [path for path in order.outputs if not os.path.lexists(project.root / path)]
     changed = [p for p in touched if not p.endswith("/") and not p.startswith("activity/")]
