@@ -64,6 +64,9 @@ def parquet(**columns: list[object]) -> bytes:
         ),
         ("a.npy", npy(np.array([1.0])), npy(np.array([np.inf])), "different", "index 0"),
         ("a.npy", b"no array", b"an array", "different", "line 1"),
+        ("a.npy", b"", b"\x93NUMPY", "different", "byte 0"),
+        ("a.npy", b"\x93NUMPY", b"\x93NUMPY\1\0", "different", "byte 6"),
+        ("a.npy", b"PK\3\4", b"PK\5\6", "different", "line 1"),
         ("a.parquet", parquet(x=[1.0, 2.0]), parquet(x=[1.0, 2.0 + 1e-12]), "equal", ""),
         (
             "a.parquet",

@@ -15,6 +15,7 @@ TOLERANCE = 1e-9
 """How far two numbers may differ, relative to the larger, where nothing else is said."""
 
 _SHOWN = 40
+_NPY = b"\x93NUMPY"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def compare(path: str, before: bytes, after: bytes, tolerance: float = TOLERANCE
     reader = _READERS.get(path.rpartition(".")[2].lower())
     try:
         where = reader(before, after, tolerance) if reader else _bytes(before, after)
-    except (ValueError, OSError, RecursionError, csv.Error):
+    except (ValueError, OSError, EOFError, MemoryError, RecursionError, csv.Error):
         # Not what its ending says.
         where = _bytes(before, after)
     return Verdict(path, "different", where) if where else Verdict(path, "equal")
@@ -114,6 +115,8 @@ def _values(one: Any, other: Any, tolerance: float, at: str) -> str:
 def _npy(before: bytes, after: bytes, tolerance: float) -> str:
     import numpy as np
 
+    if not before.startswith(_NPY) or not after.startswith(_NPY):
+        raise ValueError("not npy")
     one, other = (np.load(io.BytesIO(data), allow_pickle=False) for data in (before, after))
     if one.shape != other.shape or one.dtype != other.dtype:
         return f"{other.dtype}{list(other.shape)}, not {one.dtype}{list(one.shape)}"
