@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Iterator
+from functools import partial
 
 from branchline.foundation.errors import Refused
 from branchline.foundation.keys import Identity
 from branchline.project.activity.files import (
     FOLDER,
     Recorder,
+    chains_back,
     find_record,
     record_names,
 )
@@ -18,6 +21,7 @@ from branchline.project.saving import commit_only
 
 _LONGEST_NOTE = 4000
 _SCREEN = 200
+_MARKS = ("hide", "show")
 
 
 def feed(project: Project, *, kind: str = "", hidden: bool = False, most: int = 20) -> list[Signed]:
@@ -29,33 +33,41 @@ def feed(project: Project, *, kind: str = "", hidden: bool = False, most: int = 
         hidden: Whether hidden ones count, and the records that hide or show.
         most: How many at most.
     """
-    records = read_all(project)
-    marks = {} if hidden else marked(records)
-    chosen = [
-        signed
-        for signed in records
-        if (not kind or signed.record.type == kind)
-        and (hidden or (signed.record.action not in ("hide", "show")))
-        and marks.get(signed.digest) != "hide"
-    ]
-    return chosen[-most:]
+    chosen: list[Signed] = []
+    marks: dict[str | None, str] = {}
+    for signed in newest(project):
+        record = signed.record
+        if not hidden and record.action in _MARKS:
+            # Whoever marks a record has seen it, so its mark is the newer of the two.
+            marks.setdefault(record.about, record.action)
+            continue
+        if (not kind or record.type == kind) and marks.get(signed.digest) != "hide":
+            chosen.append(signed)
+            if len(chosen) == most:
+                break
+    return chosen[::-1]
+
+
+def newest(project: Project) -> Iterator[Signed]:
+    """Yield all records that can be read, newest first; no more are read than are taken.
+
+    In a clone's chain times do not go back, so that the newest of all is the last of some clone's.
+    """
+    return heapq.merge(*(map(partial(_read, project), names) for names in chains_back(project.root)),
+                       key=_order, reverse=True)  # fmt: skip
 
 
 def read_all(project: Project) -> list[Signed]:
     """Return all records that can be read, in the order of their times; ties by clone and number."""
-    found = []
-    for name in record_names(project.root):
-        found.append(read_record((project.root / FOLDER / name).read_bytes(), f"record {name}"))
-    return sorted(found, key=lambda each: (each.record.at, each.record.clone, each.record.seq))
+    return sorted((_read(project, name) for name in record_names(project.root)), key=_order)
 
 
-def marked(records: Sequence[Signed]) -> dict[str, str]:
-    """Return for each record that somebody hid or showed what was done last."""
-    return {
-        signed.record.about: signed.record.action
-        for signed in records
-        if signed.record.action in ("hide", "show") and signed.record.about is not None
-    }
+def _read(project: Project, name: str) -> Signed:
+    return read_record((project.root / FOLDER / name).read_bytes(), f"record {name}")
+
+
+def _order(signed: Signed) -> tuple[str, str, int]:
+    return signed.record.at, signed.record.clone, signed.record.seq
 
 
 def mark(project: Project, identity: Identity, which: str, action: str) -> tuple[str, Signed]:

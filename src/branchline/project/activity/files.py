@@ -151,6 +151,17 @@ def record_names(root: Path) -> list[str]:
     return sorted(found, key=lambda path: (path.split("/")[1], path.split("/")[0], _number(path)))
 
 
+def chains_back(root: Path) -> list[Iterator[str]]:
+    """Return for each clone its records' names, newest first; months are listed as they are reached."""
+    return [_chain_back(root, clone) for clone in sorted(_entries(root / FOLDER))]
+
+
+def _chain_back(root: Path, clone: str) -> Iterator[str]:
+    for month in sorted(_entries(root / FOLDER / clone), reverse=True):
+        paths = [f"{clone}/{month}/{name}" for name in _entries(root / FOLDER / clone / month)]
+        yield from sorted(filter(_RECORD.match, paths), key=_number, reverse=True)
+
+
 def strangers(root: Path) -> list[str]:
     """Return what lies among the records and is none."""
     found = []
