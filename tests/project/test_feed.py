@@ -58,7 +58,7 @@ def write(scene: Scene, steps: Sequence[tuple[int, int, str]]) -> None:
         file.write_bytes(signed.text)
 
 
-def by_reading_all(scene: Scene, kind: str, most: int) -> list[str]:
+def by_reading_all(scene: Scene, kind: str, most: int) -> Sequence[str]:
     """Return what the feed has to show."""
     records = read_all(scene.project)
     marks = {
