@@ -168,10 +168,10 @@ def test_a_full_disk_is_said_in_one_sentence(scene: Scene, monkeypatch: pytest.M
             return subprocess.CompletedProcess(words, 128, b"", said)
         return real(words, **named)
 
-    monkeypatch.setattr(subprocess, "run", full)
-    with pytest.raises(Unavailable, match="The disk is full"):
-        scene.save()
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "run", full)
+        with pytest.raises(Unavailable, match="The disk is full"):
+            scene.save()
     assert (scene.root / "code/a.py").read_text() == "1"
     assert scene.save().commit
     assert not verify(scene.project).faults

@@ -187,10 +187,10 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
         with file.open("a") as more:
             more.write("two\n")
 
-    monkeypatch.setattr(intake, "_link", grow)
-    with pytest.raises(Conflict, match="changed while it was read"):
-        scene.save()
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "_link", grow)
+        with pytest.raises(Conflict, match="changed while it was read"):
+            scene.save()
     assert file.read_text() == "one\ntwo\n"
     assert file.stat().st_mode & 0o200
     assert scene.save().entries[0].content == digest_of(b"one\ntwo\n")

@@ -62,6 +62,8 @@ async def serve(
         click.echo(_ready(lab, work))
         ends = [asyncio.create_task(told.wait()), asyncio.create_task(lab.ended())]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        # What is heard last is written once the server has ended, and cannot be asked any more.
+        await asyncio.to_thread(notebooks.refresh)
         if not told.is_set() and (code := await lab.ended()) != 0:
             raise Unavailable(f"Jupyter ended by itself, with the exit code {code}")
         await leave_off(ends)

@@ -135,6 +135,7 @@ class Recording:
                 until = time.monotonic() + _GATHER_SECONDS
                 while heard is not None:
                     batch.append(heard)
+                    self._notebook(heard[0])  # known from now on, whatever ends meanwhile
                     heard = self._queue.get(timeout=max(0.0, until - time.monotonic()))
                 ended = True
             except queue.Empty:

@@ -39,10 +39,11 @@ class Notebooks:
     def __call__(self, kernel: str) -> str:
         """Return a kernel's notebook relative to the server's folder; empty if it has none."""
         if kernel not in self._known or time.monotonic() - self._asked > _FRESH_SECONDS:
-            self._ask()
+            self.refresh()
         return self._known.get(kernel, "")
 
-    def _ask(self) -> None:
+    def refresh(self) -> None:
+        """Ask the server once more; nothing changes if it does not answer."""
         if self._lab is None:
             return
         request = urllib.request.Request(
