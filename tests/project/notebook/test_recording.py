@@ -127,6 +127,19 @@ def test_every_cell_is_on_record_errors_and_figures_too(scene: Scene, kernels: P
     assert scene.git("status", "--porcelain") == ""
 
 
+def test_the_same_figure_is_kept_once_and_named_twice(scene: Scene, kernels: Path) -> None:
+    """The first one is saved, and a link into git-annex, by the time it is drawn again."""
+    for _ in range(2):
+        with recording(scene, kernels):
+            run(kernels, FIGURE)
+    drawn = [r for r in executions(scene) if r.action == "run"]
+    assert len(drawn) == 2
+    first, second = ([d.digest for d in r.details if d.kind == "figure"] for r in drawn)
+    assert first == second
+    assert read_blob(scene.project, first[0] or "").startswith(b"\x89PNG")  # type: ignore[arg-type]
+    assert faults(scene) == []
+
+
 def test_a_kernel_that_dies_leaves_its_cell(scene: Scene, kernels: Path) -> None:
     """With what the cell had put out."""
     with recording(scene, kernels):

@@ -85,8 +85,10 @@ class Recorder:
         if text is not None and media.startswith("text/"):
             return Detail(kind, text, media=media)
         digest = digest_of(content)
-        place = check_inside(self.project.root, f"{BLOBS}/{blob_name(digest)}")
-        if not place.is_symlink() and not place.exists():
+        folder, _, name = f"{BLOBS}/{blob_name(digest)}".rpartition("/")
+        place = check_inside(self.project.root, folder) / name
+        # One that was saved before is a link into the annex.
+        if not os.path.lexists(place):
             make_folder(place.parent, 0o755)
             write_durably(place, content)
         return Detail(kind, digest=digest, size=len(content), media=media)
