@@ -140,8 +140,10 @@ def main() -> int:
     assert records == expected, f"{records} records of {expected}"
     rows = {name: Spread.of(values) for name, values in
             (("plain", plain), ("recorded", beside), ("recorder", own))}  # fmt: skip
-    overhead = 100 * (rows["recorded"].median + rows["recorder"].median - rows["plain"].median)
-    overhead /= rows["plain"].median
+    alone = 100 * rows["recorder"].median / rows["plain"].median
+    beyond = 100 * (rows["recorded"].median / rows["plain"].median - 1)
+    # Two runs of a notebook differ by more than listening costs the kernel: a faster one is chance.
+    overhead = alone + max(0.0, beyond)
     console.print(f"Seconds of processor time of {len(cells)} cells, median of {given.rounds}")
     for name, spread in rows.items():
         console.print(
@@ -149,8 +151,8 @@ def main() -> int:
         )
     met = overhead <= GOAL
     console.print(
-        f"Recording costs {overhead:.2f} % (goal {GOAL} %, {'met' if met else 'MISSED'}; load {load:.1f}); "
-        f"the recorder alone {100 * rows['recorder'].median / rows['plain'].median:.2f} %"
+        f"Recording costs {overhead:.2f} % (goal {GOAL} %, {'met' if met else 'MISSED'}; "
+        f"load {load:.1f}): the recorder {alone:.2f} %, the notebook itself {beyond:+.2f} %"
     )
     RESULTS.mkdir(exist_ok=True)
     date = f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}"
