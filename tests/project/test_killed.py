@@ -17,6 +17,7 @@ from tests.project.conftest import Scene
 
 from branchline.foundation.durable import write_durably
 from branchline.foundation.errors import Unavailable
+from branchline.project import saving
 from branchline.project.activity import files
 from branchline.project.activity.verify import verify
 from branchline.project.git import command, intake
@@ -106,6 +107,25 @@ def _killed(scene: Scene, after: float, identity: Path) -> None:
         assert process.stdout.readline() == "go\n"
         time.sleep(after)
         process.send_signal(signal.SIGKILL)
+
+
+def test_what_a_killed_save_recorded_is_overtaken_by_the_next(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its records are true, though there is no commit of what they say; nobody rewrote history."""
+
+    def killed(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    scene.write("code/a.py", "1")
+    scene.write("data/a.csv", "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(saving, "commit", killed)
+        with pytest.raises(KeyboardInterrupt):
+            scene.save()
+    scene.write("code/b.py", "2")
+    assert scene.save().commit
+    assert verify(scene.project).faults == []
 
 
 @pytest.mark.slow

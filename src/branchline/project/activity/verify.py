@@ -110,15 +110,25 @@ def _check_trees(project: Project, records: list[Signed]) -> list[Fault]:
         for name in names:
             if name in saved:
                 added.setdefault(name, []).append(commit)
-    trees: dict[str, str] = {}
+    commits_of_all = {commit for commits in added.values() for commit in commits}
+    trees = {commit: without_activity(project, commit) for commit in sorted(commits_of_all)}
+    # The last record of each clone whose save a commit finished.
+    finished: dict[tuple[str, str], int] = {}
+    for name, commits in added.items():
+        record = saved[name].record
+        for commit in commits:
+            if record.tree == trees[commit]:
+                at = (commit, record.clone)
+                finished[at] = max(finished.get(at, -1), record.seq)
     faults = []
     for name, commits in added.items():
-        for commit in commits:
-            if commit not in trees:
-                trees[commit] = without_activity(project, commit)
-        # On other branches a record may have been put back, beside other files.
-        if saved[name].record.tree not in {trees[commit] for commit in commits}:
-            where, clone = saved[name].name, saved[name].record.clone
+        record = saved[name].record
+        # On other branches a record may have been put back, beside other files. And what a killed
+        # save had recorded, the next one commits, with a record of its own for all there is by then.
+        put_back = any(record.tree == trees[commit] for commit in commits)
+        overtaken = all(finished.get((c, record.clone), -1) > record.seq for c in commits)
+        if not (put_back or overtaken):
+            where, clone = saved[name].name, record.clone
             sentence = (
                 f"The commit {commits[-1][:12]} holds other files than its record {where} signed"
             )
