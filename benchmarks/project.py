@@ -276,7 +276,9 @@ def remove(folder: Path) -> None:
     """Remove a repository; git-annex's folders are not writable."""
     for place, _, _ in os.walk(folder):
         os.chmod(place, 0o755)
-    shutil.rmtree(folder)
+    # A git that tidies up in the background may still be at it.
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
