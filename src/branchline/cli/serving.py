@@ -21,8 +21,12 @@ def serve(program: str, running: AbstractAsyncContextManager[str]) -> None:
         program: What it is called in the line it prints.
         running: Runs while entered, and gives the address it listens on or talks to.
     """
-    sys.meta_path.insert(0, _NoPandas())
-    asyncio.run(_serve(program, running, as_json=wants_json()))
+    without = _NoPandas()
+    sys.meta_path.insert(0, without)
+    try:
+        asyncio.run(_serve(program, running, as_json=wants_json()))
+    finally:
+        sys.meta_path.remove(without)
 
 
 class _NoPandas(MetaPathFinder):
