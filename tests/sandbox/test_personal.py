@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from branchline.sandbox.walls import WORK
+
 PROGRAM = """
 import json, sys
 from pathlib import Path
@@ -55,10 +57,10 @@ def test_one_folder_is_the_persons_and_all_else_is_the_environments(tmp_path: Pa
     for each in (mine, other):
         each.mkdir()
         (each / "in").write_text("in")
-    places = f"/work/out /usr/out /etc/out /out {other}/out"
+    places = f"{WORK}/out /usr/out /etc/out /out {other}/out"
     script = f"cat in; for p in {places}; do (echo x > $p) 2>/dev/null && echo $p; done"
     done = run("sh", "-c", f"{script}; cat {other}/in", folder=mine)
-    assert done.stdout == "in/work/out\n"
+    assert done.stdout == f"in{WORK}/out\n"
     assert (mine / "out").read_text() == "x\n"
     assert [each.name for each in other.iterdir()] == ["in"]
 

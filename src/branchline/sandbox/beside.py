@@ -6,11 +6,9 @@ As `personal` does, but this program goes on, and hears Ctrl-C alone.
 from __future__ import annotations
 
 import asyncio
-import shutil
 from pathlib import Path
 
 from branchline.sandbox import seccomp, walls
-from branchline.sandbox.engine import EngineRefused
 from branchline.sandbox.process import Descriptors, SandboxProcess, spawn
 from branchline.sandbox.walls import PersonalJob
 
@@ -26,11 +24,7 @@ async def start(job: PersonalJob, log: Path) -> SandboxProcess:
         EngineRefused: bubblewrap is not here, or a path does not exist.
         Corrupt: The environment is not what it was made of.
     """
-    bwrap = shutil.which("bwrap")
-    if bwrap is None:
-        raise EngineRefused("bwrap was not found", advice="Install the package bubblewrap")
-    folders = [path for path, _ in job.environment.root]
-    walls.check_paths([*folders, *([] if job.folder is None else [job.folder]), *job.more.values()])
+    bwrap = walls.check_personal(job)
     await asyncio.to_thread(job.environment.verify)
     descriptors = Descriptors()
     try:

@@ -7,13 +7,12 @@ is counted. What he sees of the machine is that folder and the environment, as a
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 from branchline.sandbox import seccomp, walls
-from branchline.sandbox.engine import EngineRefused
 from branchline.sandbox.walls import PersonalJob
 
 
@@ -26,14 +25,12 @@ def become(job: PersonalJob) -> NoReturn:
         EngineRefused: bubblewrap is not here, or a path does not exist.
         Corrupt: the environment is not what it was made of.
     """
-    bwrap = shutil.which("bwrap")
-    if bwrap is None:
-        raise EngineRefused("bwrap was not found", advice="Install the package bubblewrap")
-    folders = [path for path, _ in job.environment.root]
-    walls.check_paths([*folders, *([] if job.folder is None else [job.folder])])
-    job.environment.verify()
-    filters = [_memory(each) for each in seccomp.filters(network=job.network)]
-    files = [_memory(text.encode()) for _, text in job.environment.files]
+    bwrap = walls.check_personal(job)
+    with ThreadPoolExecutor(1) as beside:
+        verifying = beside.submit(job.environment.verify)
+        filters = [_memory(each) for each in seccomp.filters(network=job.network)]
+        files = [_memory(text.encode()) for _, text in job.environment.files]
+        verifying.result()
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         # Python ignores them, and what is ignored stays so in the programs that follow.
         signal.signal(number, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Build the bubblewrap command line: what a session sees, and what keeps it in. Pure.
+"""Build the bubblewrap command line: what a session sees, and what keeps it in.
 
 Source: bwrap(1) 0.8. Order matters: bubblewrap works through the arguments from left to right,
 and `--size` holds for the next `--tmpfs` only.
@@ -6,6 +6,7 @@ and `--size` holds for the next `--tmpfs` only.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,9 @@ from pathlib import Path
 from branchline.sandbox.engine import EngineRefused, EnvironmentMount, JobSpec
 
 INSIDE = Path(__file__).parent / "inside"
+WORK = "/work"
+"""Where a person's own folder stands, within the walls."""
+
 _BOOT = (
     "import sys; sys.path.insert(0, '/branchline'); "
     "from branchline_inside.runner import main; main()"
@@ -100,7 +104,7 @@ def personal(
     bwrap: str, job: PersonalJob, filters: Sequence[int], files: Sequence[int]
 ) -> list[str]:
     """Return the whole command line of a person's command; it keeps the person's terminal."""
-    folder = [] if job.folder is None else ["--bind", str(job.folder), "/work"]
+    folder = [] if job.folder is None else ["--bind", str(job.folder), WORK]
     more = [word for inside, path in job.more.items() for word in ("--bind", str(path), inside)]
     return [
         bwrap,
@@ -114,9 +118,23 @@ def personal(
         *("--remount-ro", "/"),
         *_variables({**job.environment.env, **job.variables}),
         *_filters(filters),
-        *("--chdir", "/work" if folder else "/tmp"),
+        *("--chdir", WORK if folder else "/tmp"),
         *("--", *job.argv),
     ]
+
+
+def check_personal(job: PersonalJob) -> str:
+    """Return where bubblewrap is, once all that the command is to see is there.
+
+    Raises:
+        EngineRefused: bubblewrap is not here, or a path does not exist.
+    """
+    bwrap = shutil.which("bwrap")
+    if bwrap is None:
+        raise EngineRefused("bwrap was not found", advice="Install the package bubblewrap")
+    folders = [path for path, _ in job.environment.root]
+    check_paths([*folders, *([] if job.folder is None else [job.folder]), *job.more.values()])
+    return bwrap
 
 
 def check(spec: JobSpec) -> None:

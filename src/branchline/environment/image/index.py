@@ -20,7 +20,6 @@ from pathlib import Path
 import msgspec
 
 from branchline.environment.image.entries import Entry, digest_of_entries
-from branchline.environment.image.glance import WIDTH, Plan, look
 from branchline.environment.image.normal import hashed
 from branchline.environment.image.objects import REPAIR, mode_of_object
 from branchline.foundation.canonical import parse_json
@@ -30,11 +29,20 @@ from branchline.foundation.errors import Corrupt
 
 _ENTRIES, _PLAN, _STATS = "entries.json", "plan.json", "stats"
 _LIMIT = 1 << 28
+_WIDTH = 3
+_NOTHING = (0,) * _WIDTH
 _JOBS = 2
 _MOST_NAMED = 20
 
 Hashes = dict[tuple[int, ...], str]
 """SHA-256 by what lstat says of a file: contents read once need not be read again."""
+
+
+class Plan(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One folder of a tree and the regular files in it, in the order they are looked at."""
+
+    path: str
+    files: tuple[str, ...]
 
 
 def write_index(tree: Path, entries: Sequence[Entry], hashes: Hashes) -> None:
@@ -50,8 +58,9 @@ def write_index(tree: Path, entries: Sequence[Entry], hashes: Hashes) -> None:
     """
     plan = _plan(entries)
     encoded = msgspec.json.encode(plan)
-    stats = look(tree / "root", plan)
-    _compare(tree, entries, plan, stats, range(len(stats) // WIDTH), hashes)
+    stats = array("q")
+    _look(tree / "root", plan, stats)
+    _compare(tree, entries, plan, stats, range(len(stats) // _WIDTH), hashes)
     write_durably(tree / _ENTRIES, msgspec.json.encode(entries))
     write_durably(tree / _PLAN, encoded)
     _write_stats(tree, encoded, stats)
@@ -71,15 +80,16 @@ def check_index(tree: Path, hashes: Hashes | None = None) -> int:
     if known[:32] != sha256(encoded).digest():
         encoded = _plan_anew(tree)
     plan = decode_json(encoded, tuple[Plan, ...])
-    stats = look(tree / "root", plan)
+    stats = array("q")
+    _look(tree / "root", plan, stats)
     if stats.tobytes() == known[32:]:
         return 0
     entries = _entries(tree)
     before = array("q", known[32:]) if len(known) == 32 + 8 * len(stats) else array("q")
     differing = [
         at
-        for at in range(len(stats) // WIDTH)
-        if stats[WIDTH * at : WIDTH * (at + 1)] != before[WIDTH * at : WIDTH * (at + 1)]
+        for at in range(len(stats) // _WIDTH)
+        if stats[_WIDTH * at : _WIDTH * (at + 1)] != before[_WIDTH * at : _WIDTH * (at + 1)]
     ]
     read = _compare(tree, entries, plan, stats, differing, {} if hashes is None else hashes)
     _write_stats(tree, encoded, stats)
@@ -118,6 +128,38 @@ def _entries(tree: Path) -> tuple[Entry, ...]:
     return entries
 
 
+def _look(root: Path, plan: Sequence[Plan], stats: array[int]) -> None:
+    """Append (inode, mtime, ctime) of each folder and file; zeros where there is none.
+
+    This is what every start waits for: no objects, no paths, one system call for each file.
+    """
+    lstat, top = os.stat, os.open(root, os.O_PATH | os.O_DIRECTORY)
+    extend = stats.extend
+    try:
+        for part in plan:
+            try:
+                folder = os.open(
+                    part.path or ".", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top
+                )
+            except OSError:
+                extend(_NOTHING * (1 + len(part.files)))
+                continue
+            try:
+                found = lstat(folder)
+                extend((found.st_ino, found.st_mtime_ns, found.st_ctime_ns))
+                for name in part.files:
+                    try:
+                        found = lstat(name, dir_fd=folder, follow_symlinks=False)
+                    except OSError:
+                        extend(_NOTHING)
+                        continue
+                    extend((found.st_ino, found.st_mtime_ns, found.st_ctime_ns))
+            finally:
+                os.close(folder)
+    finally:
+        os.close(top)
+
+
 def _compare(
     tree: Path,
     entries: Sequence[Entry],
@@ -137,7 +179,7 @@ def _compare(
         if is_folder:
             wrong += _wrong_in_folder(tree / "root", path, expected, names)
         else:
-            files.append((expected[path], tuple(stats[WIDTH * at : WIDTH * (at + 1)])))
+            files.append((expected[path], tuple(stats[_WIDTH * at : _WIDTH * (at + 1)])))
     unread = {info: entry for entry, info in files if info not in hashes and info[0]}
 
     def read(item: tuple[tuple[int, ...], Entry]) -> None:
