@@ -12,15 +12,18 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.project.conftest import Scene
 
+from branchline.foundation.clock import rfc3339
 from branchline.project.activity.chain import verify_records
 from branchline.project.activity.feed import read_all
 from branchline.project.activity.files import read_blob, record_files, value_of
 from branchline.project.activity.record import Record
+from branchline.project.notebook.cells import Message, Watcher
 from branchline.project.notebook.recording import HOST, Recording
 from branchline.project.notebook.tap import Tap
 
@@ -254,6 +257,26 @@ def test_a_chain_that_cannot_go_on_keeps_its_mark(scene: Scene, kernels: Path) -
     kinds = [signed.record.type for signed in read_all(scene.project)]
     assert kinds.count("gap") == 1
     assert faults(scene) == []
+
+
+def test_a_recorder_that_goes_deaf_says_since_when(
+    scene: Scene, kernels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gap begins where it went deaf, not where the lab ended."""
+
+    def broken(self: Watcher, message: Message) -> None:
+        raise RuntimeError("a message nobody thought of")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Watcher, "take", broken)
+        with recording(scene, kernels):
+            run(kernels, "1")
+            deaf = rfc3339(datetime.now(UTC))
+            time.sleep(1.5)
+    with recording(scene, kernels):
+        pass
+    (gap,) = [s.record for s in read_all(scene.project) if s.record.type == "gap"]
+    assert gap.detail("metadata")["from"] <= deaf < gap.detail("metadata")["to"]
 
 
 def test_listening_to_nobody_costs_nothing(kernels: Path) -> None:

@@ -81,7 +81,7 @@ class Recording:
         self._tap = Tap(folder, lambda *heard: self._queue.put(heard), self._clock)
         self._writer = threading.Thread(target=self._write_all, name="recording")
         self._paths: list[str] = []
-        self._failed = False
+        self._whole, self._failed = False, False
         self.records = 0
 
     def __enter__(self) -> Recording:
@@ -97,8 +97,13 @@ class Recording:
         self._queue.put(None)
         self._writer.join()
         self._commit()
-        if not self._failed:
+        if self._whole and not self._deaf:
             self._mark.unlink(missing_ok=True)
+
+    @property
+    def _deaf(self) -> bool:
+        """Whether something was not heard or not written; the mark stays, and tells since when."""
+        return self._failed or self._tap.failed
 
     @property
     def _mark(self) -> Path:
@@ -142,7 +147,9 @@ class Recording:
                 pass
             if batch:
                 self._write_patiently(batch)
-            os.utime(self._mark)
+            if not self._deaf:
+                os.utime(self._mark)
+        self._whole = True
 
     def _write_patiently(self, batch: list[tuple[str, Cell | Break]]) -> None:
         """Write until it is written: a save may be under way, the disk may be full."""

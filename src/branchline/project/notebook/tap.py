@@ -69,6 +69,7 @@ class Tap:
         self._kernels: dict[str, _Kernel] = {}
         self._passed_over: set[str] = set()
         self._told = threading.Event()
+        self.failed = False
         self._thread = threading.Thread(target=self._run, name="tap", daemon=True)
 
     def __enter__(self) -> Tap:
@@ -90,7 +91,9 @@ class Tap:
                 self._listen(poller, _LOOK_MILLISECONDS)
             self._listen(poller, _LAST_WORDS_MILLISECONDS)
         except Exception:
+            # Outermost loop of the thread: whoever asks `failed` puts it on record.
             log.exception("what kernels run is not heard any more")
+            self.failed = True
         finally:
             for name in list(self._kernels):
                 self._forget(name, poller)
