@@ -17,6 +17,7 @@ from tests.docs.pages import DOCS, PAGES, ROOT, Block, blocks
 from branchline.cli.root import root
 from branchline.datasets.schema_toml import parse_toml
 from branchline.environment.lock.model import parse_lock
+from branchline.project.data.rules import read_rules
 from branchline.project.place import read_description
 from branchline.station.settings import StationSettings
 from branchline.train.manifest import parse_manifest
@@ -71,6 +72,7 @@ def test_toml_is_what_its_reader_accepts(block: Block) -> None:
         parse_toml(block.text, str(block))
     elif kind == "branchline.toml":
         read_description(block.text.encode())
+        read_rules(block.text.encode())
     elif kind == "branchline.lock":
         parse_lock(block.text.encode())
     else:

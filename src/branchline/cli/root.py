@@ -57,6 +57,10 @@ COMMANDS = {
         f"{_C}.project.branch:rollback",
         "Go back to what was saved with a record, on a new branch.",
     ),
+    "data": (
+        f"{_C}.project.data:data",
+        "Rules of a project's data: who may have which, and for how long.",
+    ),
     "enroll": (f"{_C}.enroll:enroll", "Join a central service with an invitation."),
     "study": (f"{_C}.study:study", "Propose, approve and look at studies."),
     "train": (f"{_C}.train:train", "Make, try, pack and send trains."),

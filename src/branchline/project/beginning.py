@@ -13,6 +13,7 @@ from branchline.foundation.errors import Conflict, Refused
 from branchline.foundation.ids import new_id
 from branchline.foundation.keys import Identity
 from branchline.project.activity.files import Recorder
+from branchline.project.data.guard import install_hook
 from branchline.project.git.command import Git
 from branchline.project.git.intake import Progress
 from branchline.project.layout import attributes_after, new_files, recognise
@@ -112,6 +113,7 @@ def _begin(
         # git-annex works slowly where there is no commit yet.
         git.run("commit", "--quiet", "--allow-empty", "--no-verify", "-m", "Begin")
     project.annex.begin(f"{name} at {os.uname().nodename}")
+    install_hook(root)
     present = {*tracked, *there}
     files = new_files(present, name, new_id("project"), about, folders=not tracked)
     attributes = _attributes(root)

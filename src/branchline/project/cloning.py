@@ -13,6 +13,7 @@ from branchline.foundation.durable import make_folder
 from branchline.foundation.errors import Conflict, NotFound, Refused
 from branchline.project.activity.chain import Fault
 from branchline.project.activity.verify import verify
+from branchline.project.data.guard import install_hook
 from branchline.project.git.command import call, clean_environment
 from branchline.project.git.intake import Progress, read_objects
 from branchline.project.names import check_names
@@ -74,6 +75,7 @@ def clone(source: str, folder: Path, progress: Progress, *, get: bool = False) -
         project.git.run("read-tree", "-m", "-u", "HEAD", unlocked=True)
         progress("preparing git-annex")
         project.annex.begin(f"{folder.name} at {os.uname().nodename}")
+        install_hook(waiting)
         if get:
             progress("fetching data")
             project.annex.run("get", "--quiet", ".", network=True)

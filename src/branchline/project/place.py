@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -19,6 +19,9 @@ from branchline.foundation.errors import NotFound, Refused, Unavailable
 from branchline.foundation.ids import Id, new_id
 from branchline.project.git.annex import Annex
 from branchline.project.git.command import Git
+
+if TYPE_CHECKING:
+    from branchline.project.data.rules import Rules
 
 FILE = "branchline.toml"
 """The file that makes a repository a project."""
@@ -89,6 +92,18 @@ class Project:
             Refused: ``branchline.toml`` is not acceptable, or of a later layout.
         """
         return read_description((self.root / FILE).read_bytes())
+
+    @cached_property
+    def rules(self) -> Rules:
+        """What ``branchline.toml`` says of data: who may have which, and how long.
+
+        Raises:
+            Refused: It is not acceptable.
+        """
+        from branchline.project.data.rules import read_rules
+
+        file = self.root / FILE
+        return read_rules(file.read_bytes() if file.is_file() else b"")
 
     @property
     def state(self) -> Path:

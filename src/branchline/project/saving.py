@@ -9,27 +9,22 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from branchline.foundation.errors import Conflict, Refused
 from branchline.foundation.keys import Identity
 from branchline.project.activity.files import BLOBS, FOLDER, Recorder, last_record
 from branchline.project.activity.record import Detail, Signed
-from branchline.project.changes import LINK, MODULE, Change
+from branchline.project.changes import MODULE, Change
+from branchline.project.choosing import chooser, exposed, unlocked_among
 from branchline.project.differing import changes_of
-from branchline.project.git.intake import WAITING, Progress, Taken, read_objects, register, take_in
-from branchline.project.git.keys import (
-    key_in_link,
-    key_in_pointer,
-    object_place,
-)
-from branchline.project.git.largefiles import Rule, rule_of
+from branchline.project.git.intake import WAITING, Progress, Taken, register, take_in
+from branchline.project.git.keys import key_in_link, object_place
 from branchline.project.manifest import Entry, kind_of, manifest
 from branchline.project.names import check_names, shown
 from branchline.project.place import Project
 
-_LINKS_AT_MOST = 40
 _MESSAGE_FILES = 3
 
 
@@ -69,6 +64,7 @@ def add(project: Project, paths: Sequence[str], progress: Progress) -> int:
             advice="Edit it, then 'git add' it, and save",
         )
     todo = [change for change in found if change.unstaged != "."]
+    todo += exposed(project, paths, {change.path for change in todo})
     _check(project, todo)
     taken, rest = _take_in(project, todo, progress)
     progress("telling git")
@@ -277,9 +273,9 @@ def _take_in(
     present = [c for c in changes if c.unstaged != "D" and os.path.lexists(root / c.path)]
     links = [c for c in present if (root / c.path).is_symlink()]
     files = [c for c in present if c not in links] if links else present
-    unlocked = _unlocked(project, [c for c in files if c.staged != "?"])
-    choose = _chooser(project, [c.path for c in files])
-    ours, theirs = [], list(unlocked)
+    unlocked = unlocked_among(project, [c for c in files if c.staged != "?"])
+    choose = chooser(project, [c.path for c in files])
+    ours, theirs, forced = [], list(unlocked), []
     for change in files:
         if change.path in unlocked:
             continue
@@ -288,11 +284,16 @@ def _take_in(
             ours.append(change.path)
         elif choice == "ask":
             theirs.append(change.path)
+        elif choice == "force":
+            forced.append(change.path)
+    if theirs or forced:
+        progress(f"git-annex takes {len(theirs) + len(forced)} files in")
     if theirs:
-        progress(f"git-annex takes {len(theirs)} files in")
         project.annex.add(theirs)
+    if forced:
+        project.annex.add(forced, always=True)
     taken = take_in(root, ours, progress) + _known_links(project, [c.path for c in links])
-    done = {*theirs, *(each.path for each in taken)}
+    done = {*theirs, *forced, *(each.path for each in taken)}
     return taken, [c.path for c in changes if c.unstaged != "D" and c.path not in done]
 
 
@@ -305,52 +306,6 @@ def _known_links(project: Project, paths: Sequence[str]) -> list[Taken]:
         if key and (project.root / ".git/annex/objects" / object_place(key)).exists():
             found.append(Taken(path, key, target))
     return found
-
-
-def _unlocked(project: Project, changes: Sequence[Change]) -> set[str]:
-    """Return which files the index knows as unlocked ones of git-annex."""
-    known = [change for change in changes if change.mode != LINK and change.was.strip("0")]
-    asked = "".join(f"{change.was}\n" for change in known).encode()
-    contents = read_objects(project.git, asked, len(known)) if known else []
-    return {c.path for c, text in zip(known, contents, strict=True) if key_in_pointer(text)}
-
-
-def _chooser(project: Project, paths: Sequence[str]) -> Callable[[str, int], str]:
-    """Return what says of a path and size: ``git``, ``annex``, or ``ask`` git-annex itself."""
-    own = project.git.own
-    if _needs_git_annex(project):
-        return lambda _path, _size: "ask"
-    words = ("check-attr", "-z", "--stdin", "annex.largefiles", "annex.backend")
-    feed = b"".join(os.fsencode(path) + b"\0" for path in paths)
-    said = project.git.lines(*words, feed=feed) if paths else []
-    rules: dict[str, dict[str, str]] = {}
-    for path, name, value in zip(said[::3], said[1::3], said[2::3], strict=True):
-        rules.setdefault(path, {})[name] = value
-    setting = own.get("annex.largefiles")
-
-    def choose(path: str, size: int) -> str:
-        if any(part.startswith(".") for part in path.split("/")):
-            return "git"
-        text = setting or rules[path]["annex.largefiles"]
-        if text in ("unspecified", "set", "unset"):
-            return "ask"
-        rule: Rule | None = rule_of(text)
-        if rule is None:
-            return "ask"
-        if not rule(path, size):
-            return "git"
-        backend = own.get("annex.backend") or rules[path]["annex.backend"]
-        return "annex" if backend in ("SHA256E", "unspecified") else "ask"
-
-    return choose
-
-
-def _needs_git_annex(project: Project) -> bool:
-    """Tell whether the repository is of a kind in which only git-annex itself knows its way."""
-    own = project.git.own
-    unusual = ("annex.crippledfilesystem", "annex.addunlocked", "annex.private", "annex.dotfiles")
-    adjusted = (project.git.branch() or "").startswith("adjusted/")
-    return adjusted or own.get("annex.version") != "10" or any(name in own for name in unusual)
 
 
 def _action(kind: str, entries: Sequence[Entry]) -> str:

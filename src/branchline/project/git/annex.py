@@ -91,10 +91,16 @@ class Annex:
         environment.pop("GIT_LITERAL_PATHSPECS")
         return call((program, *words), self._git.root, environment, feed, accept, self._git.held)
 
-    def add(self, paths: Sequence[str]) -> None:
-        """Take files in as git-annex itself does, by the repository's own rules."""
+    def add(self, paths: Sequence[str], *, always: bool = False) -> None:
+        """Take files in as git-annex itself does.
+
+        Args:
+            paths: Relative to the repository.
+            always: Whether all of them go to git-annex, whatever the repository's own rules say.
+        """
         names = b"".join(os.fsencode(path) + b"\0" for path in paths)
-        self.run("add", "--quiet", "--batch", "-z", feed=names)
+        more = ("--force-large",) if always else ()
+        self.run("add", "--quiet", *more, "--batch", "-z", feed=names)
 
     def _check_hooks(self) -> None:
         """Refuse git-annex's own hooks: unlike git's, no setting switches them off."""

@@ -1,0 +1,28 @@
+"""``branchline data``: rules of a project's data, and what follows from them."""
+
+from __future__ import annotations
+
+from branchline.cli.lazy import LazyGroup, Table
+
+_D = "branchline.cli.project.data"
+
+COMMANDS: Table = {
+    "rules": (f"{_D}.rules:rules", "Show which rules hold for paths, and what may go to a place."),
+    "place": (
+        f"{_D}.place:place",
+        "Name a place that can hold copies, so that rules can speak of it.",
+    ),
+    "guard": (
+        f"{_D}.guard:guard",
+        "Refuse a push that would send what the rules keep here; git's hook calls it.",
+    ),
+}
+"""The commands on a project's data, by name."""
+
+_HELP = """\
+Rules of a project's data: who may have which, and for how long.
+
+Rules stand in branchline.toml under [[data]], places under [places].
+"""
+
+data = LazyGroup("data", COMMANDS, help=_HELP)
