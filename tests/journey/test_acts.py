@@ -57,6 +57,14 @@ def of_field(name: str, kind: Any) -> st.SearchStrategy[Any]:
     by_name: dict[str, st.SearchStrategy[Any]] = {
         "id": ids,
         "journey": ids,
+        "hosted": ids,
+        "source": ids,
+        "project": ids,
+        "party": names,
+        "offset": st.integers(0, 2**40),
+        "visibility": st.sampled_from(get_args(acts.Visibility)),
+        "role": st.sampled_from(get_args(acts.Role)),
+        "changes": st.dictionaries(texts, st.tuples(texts, texts), max_size=3),
         # A journey's request whole; where a station accepts it, the digest of its leaf.
         "request": digests if "sha256" in str(getattr(kind, "pattern", "")) else requests,
         "keys": st.just(ME.public),

@@ -11,6 +11,10 @@ from aiohttp import web
 from branchline.central.cosigning import CosigningApi
 from branchline.central.course import Course
 from branchline.central.desk import Desk
+from branchline.central.hub.api import HubApi
+from branchline.central.hub.git_http import GitDoor
+from branchline.central.hub.hosting import Hub
+from branchline.central.hub.receiving import Receiving
 from branchline.central.images import Images
 from branchline.central.inbox import Inbox
 from branchline.central.parcels import IncomingParcels
@@ -36,7 +40,7 @@ BUNDLE_LIMIT = 16 << 20
 _MOST_ERASURES = 200
 
 
-class Api(CosigningApi):
+class Api(CosigningApi, HubApi):
     """Central's handlers.
 
     Args:
@@ -51,6 +55,7 @@ class Api(CosigningApi):
         hello: What central says of itself.
         folder: For parcels on their way in, and the ledger's files.
         clock: The time.
+        hub: The projects it hosts.
     """
 
     def __init__(
@@ -66,7 +71,9 @@ class Api(CosigningApi):
         hello: messages.Hello,
         folder: Path,
         clock: Clock,
+        hub: Hub,
     ) -> None:
+        self._hub, self._git = hub, GitDoor(hub, Receiving(hub))
         self._desk, self._registry, self._store, self._ledger = desk, registry, store, ledger
         self._inbox, self._watchers, self._hello, self._clock = inbox, watchers, hello, clock
         self._images, self._witnessing = images, witnessing
@@ -115,6 +122,7 @@ class Api(CosigningApi):
                   body=m.BesideWanted, answer=m.BesideFound),
             Route("GET", "/v1/erasures/{first}", self.erasures,
                   "What was erased by entries from a position on", answer=m.Erasures),
+            *self.hub_routes(),
             *self.cosigning_routes(),
             Route("GET", "/ledger/{path:.*}", self.ledger, "The ledger's files (C2SP tlog-tiles)",
                   "public", None, bytes),
@@ -189,6 +197,8 @@ class Api(CosigningApi):
             return await self._desk.voided(entry, act, call.by, beside)
         if isinstance(act, acts.EntryErased):
             return await self._desk.erase(entry, act, call.by, beside)
+        if isinstance(act, acts.HostedAct):
+            return await self._hub.take(entry, act, call.by, beside)
         raise Refused("This act is not taken in here", advice="Use the route made for it")
 
     async def put_parcel(self, call: Call) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol
@@ -45,6 +45,7 @@ from branchline.journey.machine import BUSY, ENDED
 from branchline.journey.messages import ERASED, INLINE, Notice, ParcelRef, Recorded
 from branchline.journey.request import JourneyRequest
 from branchline.ledger.beside import Beside
+from branchline.ledger.classes import Sealed as SealedEntry
 from branchline.ledger.entry import Entry
 from branchline.ledger.epochs import Epochs
 from branchline.ledger.log import Log
@@ -344,12 +345,27 @@ class Desk:
         self, act: acts.JourneyAct, parcels: dict[Digest, bytes] | None = None
     ) -> Recorded:
         """Record an act of central itself, as the next of its own topic."""
+        return await self._numbered(
+            act, lambda by, made: self.submit(made.entry, act, by, parcels, made.beside)
+        )
+
+    async def own_record(
+        self, act: acts.Act, also: Callable[[Connection, int], None] | None = None
+    ) -> Recorded:
+        """Record an act of central itself that belongs to no journey."""
+        return await self._numbered(
+            act, lambda by, made: self.record(made.entry, act, by, also, made.beside)
+        )
+
+    async def _numbered(
+        self, act: acts.Act, take: Callable[[Caller, SealedEntry], Awaitable[Recorded]]
+    ) -> Recorded:
         caller = Caller(CENTRAL, CENTRAL, self.identity.public)
         while True:
             number, tag = self._topic.take()
             sealed = acts.seal_act(act, self.identity, self._epochs.current(), [tag])
             try:
-                return await self.submit(sealed.entry, act, caller, parcels, sealed.beside)
+                return await take(caller, sealed)
             except Conflict as error:
                 if error.detail.get("tag") != tag:
                     self._topic.give_back(number)

@@ -13,6 +13,10 @@ from branchline.central.aggregators import Aggregators
 from branchline.central.api import Api
 from branchline.central.desk import Desk
 from branchline.central.founding import origin_of
+from branchline.central.hub.hosting import Hub
+from branchline.central.hub.repositories import Repositories
+from branchline.central.hub.store import HubStore
+from branchline.central.hub.tokens import Tokens
 from branchline.central.images import Images, OwnImages
 from branchline.central.inbox import Inbox
 from branchline.central.journal import Journal
@@ -130,8 +134,11 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
         log_vkey=ledger.vkey,
         now="",
     )
+    repositories, tokens = Repositories(folder), Tokens(clock)
+    hub = Hub(desk, store, HubStore(store.engine), repositories, tokens)
     api = Api(
-        desk, registry, store, images, ledger, witnessing, inbox, watchers, hello, folder, clock
+        *(desk, registry, store, images, ledger, witnessing, inbox, watchers),
+        *(hello, folder, clock, hub),
     )
 
     def refused(path: str, key_id: str, sentence: str) -> None:
@@ -145,6 +152,7 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
     cosigning = asyncio.create_task(witnessing.run())
     posting = [asyncio.create_task(each.run()) for each in outside]
     desk.resume()
+    await hub.resume()
     runner, port = await listen(server.app, settings.host, settings.port, tls)
     scheme = "https" if tls else "http"
     address = settings.public_url or f"{scheme}://{settings.host}:{port}"

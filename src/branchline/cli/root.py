@@ -61,6 +61,10 @@ COMMANDS = {
         f"{_C}.project.data:data",
         "Rules of a project's data: who may have which, and for how long.",
     ),
+    "hub": (
+        f"{_C}.project.hub:hub",
+        "Publish projects at a central service, share, copy and delete them.",
+    ),
     "enroll": (f"{_C}.enroll:enroll", "Join a central service with an invitation."),
     "study": (f"{_C}.study:study", "Propose, approve and look at studies."),
     "train": (f"{_C}.train:train", "Make, try, pack and send trains."),

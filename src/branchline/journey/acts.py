@@ -7,7 +7,7 @@ There is no second history.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
 
@@ -20,6 +20,12 @@ from branchline.journey.request import JourneyRequest
 from branchline.ledger.beside import Beside
 from branchline.ledger.classes import ActorSecret, Classes, Sealed, seal_by_class
 from branchline.ledger.entry import Entry, make_entry, open_entry
+
+Visibility = Literal["private", "internal", "public"]
+"""Who may read a hosted project besides its collaborators: nobody, everybody enrolled, everybody."""
+
+Role = Literal["read", "write", "own"]
+"""What a collaborator may do with a hosted project; each one includes those before it."""
 
 
 class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="act"):
@@ -334,6 +340,115 @@ class EntryErased(Act, frozen=True, tag="entry.erased"):
     study: Name | None
 
 
+class HostedAct(Act, frozen=True):
+    """An act upon a project that central hosts.
+
+    Args:
+        hosted: What central hosts it as; another one for each copy of a project.
+    """
+
+    hosted: Id
+
+
+class ProjectPublished(HostedAct, frozen=True, tag="project.published"):
+    """A person had central host a project of his.
+
+    Args:
+        project: Its identifier; the same in every clone.
+        name: Its name among those of this person.
+        visibility: Who else may read it.
+    """
+
+    project: Id
+    name: Name
+    visibility: Visibility
+
+
+class ProjectCopied(HostedAct, frozen=True, tag="project.copied"):
+    """A person had central copy a hosted project into one of his own.
+
+    Args:
+        source: What central hosts the original as.
+        name: The copy's name among those of this person.
+        visibility: Who else may read the copy.
+    """
+
+    source: Id
+    name: Name
+    visibility: Visibility
+
+
+class ProjectShown(HostedAct, frozen=True, tag="project.shown"):
+    """An owner said who may read a hosted project without being a collaborator."""
+
+    visibility: Visibility
+
+
+class ProjectShared(HostedAct, frozen=True, tag="project.shared"):
+    """An owner made somebody a collaborator, or gave one another role."""
+
+    party: Name
+    role: Role
+
+
+class ProjectUnshared(HostedAct, frozen=True, tag="project.unshared"):
+    """An owner ended somebody's collaboration."""
+
+    party: Name
+
+
+class ProjectDeleted(HostedAct, frozen=True, tag="project.deleted"):
+    """An owner had central delete a hosted project, as he last saw it.
+
+    Args:
+        heads: Digest of all branches and where they ended.
+        reason: Why.
+    """
+
+    heads: WireDigest
+    reason: str = ""
+
+
+class ProjectReceived(HostedAct, frozen=True, tag="project.received"):
+    """Central let somebody's changes into a hosted project's branches.
+
+    Args:
+        party: Whose.
+        changes: For each branch the commit it ended with before, and the one now.
+    """
+
+    party: Name
+    changes: dict[str, tuple[str, str]]
+
+
+class ContentAct(HostedAct, frozen=True):
+    """Central let the content of a file pass; recorded before its first byte went.
+
+    Args:
+        party: To whom, or from whom.
+        clone: The clone it went to or came from, as git-annex names it.
+        content: Digest of git-annex's name of the content.
+        offset: The first byte.
+    """
+
+    party: Name
+    clone: str
+    content: WireDigest
+    offset: int
+
+
+class ContentSent(ContentAct, frozen=True, tag="project.content-sent"):
+    """Central handed content out."""
+
+
+class ContentReceived(ContentAct, frozen=True, tag="project.content-received"):
+    """Central took content in."""
+
+
+class ContentRemoved(ContentAct, frozen=True, tag="project.content-removed"):
+    """Central removed content that no branch names any more, at an owner's word."""
+
+
 AnyAct: Any = (
     PartyEnrolled
     | StudyProposed
@@ -365,6 +480,16 @@ AnyAct: Any = (
     | StopFinished
     | ActVoided
     | EntryErased
+    | ProjectPublished
+    | ProjectCopied
+    | ProjectShown
+    | ProjectShared
+    | ProjectUnshared
+    | ProjectDeleted
+    | ProjectReceived
+    | ContentSent
+    | ContentReceived
+    | ContentRemoved
 )
 
 A = TypeVar("A", bound=Act)
@@ -388,6 +513,9 @@ CLASSES = Classes(
         "dataset_version": TECHNICAL,
         "possession": TECHNICAL,
         "topic": TECHNICAL,
+        "clone": TECHNICAL,
+        "heads": TECHNICAL,
+        "changes": TECHNICAL,
     },
     personal=(PEOPLE,),
     otherwise=CORE,

@@ -14,7 +14,7 @@ from branchline.foundation.errors import Conflict, NotFound, Refused
 from branchline.project.activity.chain import Fault
 from branchline.project.activity.verify import verify
 from branchline.project.data.guard import install_hook
-from branchline.project.git.command import call, clean_environment
+from branchline.project.git.command import Git, call, clean_environment
 from branchline.project.git.intake import Progress, read_objects
 from branchline.project.names import check_names
 from branchline.project.place import FILE, Project
@@ -69,7 +69,10 @@ def clone(source: str, folder: Path, progress: Progress, *, get: bool = False) -
         words = ("clone", "--quiet", "--no-checkout", "--no-recurse-submodules", "--template=")
         environment = clean_environment({}, network=True)
         call(("git", *words, "--", source, str(waiting)), parent, environment)
-        modules = _look_through(Project(waiting))
+        fetched = Project(waiting)
+        if fetched.git.head() is None:
+            raise NotFound("There is nothing in it yet", advice="Begin one with 'branchline init'")
+        modules = look_through(fetched.git)
         project = Project(waiting)
         progress("laying out")
         project.git.run("read-tree", "-m", "-u", "HEAD", unlocked=True)
@@ -104,12 +107,17 @@ def _checked(source: str) -> str:
     return str(Path(source).absolute()) if Path(source).exists() else source
 
 
-def _look_through(project: Project) -> list[str]:
-    """Refuse what cannot be laid out; return the submodules."""
-    git = project.git
-    if git.head() is None:
-        raise NotFound("There is nothing in it yet", advice="Begin one with 'branchline init'")
-    lines = git.lines("ls-tree", "-r", "-z", "--full-tree", "HEAD")
+def look_through(git: Git, commit: str = "HEAD") -> list[str]:
+    """Refuse a commit that cannot be laid out; return the submodules.
+
+    Args:
+        git: Its repository's git.
+        commit: Which.
+
+    Raises:
+        Refused: A name or a link of it cannot be laid out everywhere; or it is no project.
+    """
+    lines = git.lines("ls-tree", "-r", "-z", "--full-tree", commit)
     entries = [(*line.partition("\t")[0].split(), line.partition("\t")[2]) for line in lines]
     paths = [path for *_, path in entries]
     check_names(paths)

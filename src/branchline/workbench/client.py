@@ -31,6 +31,7 @@ from branchline.train.bundle import Bundle, open_bundle, pack, sign_bundle
 from branchline.workbench.core import Core, StudyState
 from branchline.workbench.environment_verbs import EnvironmentVerbs, silent
 from branchline.workbench.home import CentralRef, KeptTrain, WorkbenchHome, default_folder
+from branchline.workbench.hub.verbs import HubVerbs
 from branchline.workbench.journey import Journey
 from branchline.workbench.loop import PrivateLoop
 from branchline.workbench.request import Wishes, make_request
@@ -40,7 +41,7 @@ T = TypeVar("T")
 __all__ = ["Client", "Journey", "StudyState"]
 
 
-class Client(EnvironmentVerbs):
+class Client(EnvironmentVerbs, HubVerbs):
     """A researcher at a central service.
 
     Args:
@@ -276,6 +277,9 @@ class Client(EnvironmentVerbs):
         if self._core is None:
             self._core = Core(self.home, self.home.central(self._chosen), self._clock)
         return self._core
+
+    def _at(self) -> CentralRef:
+        return self.home.central(self._chosen)
 
     def _run(self, work: Callable[[Core], Coroutine[Any, Any, T]]) -> T:
         core = self._connected()

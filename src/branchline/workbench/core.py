@@ -26,6 +26,7 @@ from branchline.study.draft import Pin, study_from_draft
 from branchline.study.lifecycle import Standing
 from branchline.workbench.draft import names_in
 from branchline.workbench.home import CentralRef, WorkbenchHome
+from branchline.workbench.hub.service import HubService
 
 PATIENCE = 120.0
 """Seconds without any word from central after which watching a journey gives up."""
@@ -63,6 +64,11 @@ class Core:
     def images(self) -> ImageService:
         """The images that central keeps."""
         return ImageService(self._api)
+
+    @property
+    def hub(self) -> HubService:
+        """The projects that central hosts."""
+        return HubService(self._api)
 
     def stamp(self) -> tuple[str, str]:
         """Return a new act's id and time."""

@@ -14,7 +14,7 @@ from branchline.foundation.keys import PublicKeys
 if TYPE_CHECKING:
     from aiohttp import web
 
-Access = Literal["public", "signed", "self-signed"]
+Access = Literal["public", "signed", "self-signed", "token"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Route:
         handler: What answers; returns a msgspec struct, bytes or a whole response.
         summary: One sentence for people.
         access: ``public``, ``signed`` by an enrolled party, or ``self-signed`` by the key in the
-            body (proof of possession while enrolling).
+            body (proof of possession while enrolling); ``token``: the handler itself asks for one.
         body: Type of the JSON body; None for no body, ``bytes`` for a stream the handler reads.
         answer: Type of the JSON answer; None for none, ``bytes`` for octets, ``str`` for events.
         limit: The most bytes of a JSON body.
@@ -102,10 +102,14 @@ def openapi(routes: Sequence[Route], *, title: str, version: str) -> dict[str, A
                     "in": "header",
                     "name": "Signature",
                     "description": "RFC 9421, Ed25519, tag branchline-1",
-                }
+                },
+                "token": {"type": "http", "scheme": "basic"},
             },
         },
     }
+
+
+_SECURITY: Mapping[Access, list[dict[str, list[str]]]] = {"public": [], "token": [{"token": []}]}
 
 
 def _operation(route: Route, by_kind: Mapping[int, Any]) -> dict[str, Any]:
@@ -113,7 +117,7 @@ def _operation(route: Route, by_kind: Mapping[int, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": route.summary,
         "operationId": f"{route.method.lower()}{re.sub(r'[^a-z0-9]+', '_', route.path)}".strip("_"),
-        "security": [] if route.access == "public" else [{"signature": []}],
+        "security": _SECURITY.get(route.access, [{"signature": []}]),
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in variables

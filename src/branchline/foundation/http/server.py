@@ -124,7 +124,7 @@ class ApiServer:
         return endpoint
 
     async def _admit(self, route: Route, request: web.Request) -> tuple[str, Call]:
-        if route.access == "public":
+        if route.access in ("public", "token"):
             return "", Call(request, None, await _json_body(route, request, b""))
         raw = b"" if route.body in (None, bytes) else await _read(request, route.limit)
         if route.access == "self-signed":

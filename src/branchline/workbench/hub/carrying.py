@@ -1,0 +1,72 @@
+"""Bring a clone's branches to its hub, and a hosted project from there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from branchline.environment.service import Progress
+from branchline.foundation.errors import Conflict
+from branchline.project.git.command import GitFailed, call, clean_environment
+from branchline.project.place import Project
+
+ANNEX = "git-annex"
+_TRIES = 4
+_BEHIND = ("fetch first", "non-fast-forward", "would not go on from where it ends here")
+
+
+def send_branches(project: Project, remote: str, progress: Progress) -> list[str]:
+    """Send all branches, and what git-annex knows, to the hub; return the branches.
+
+    Args:
+        project: The clone.
+        remote: What git calls the hub in it.
+        progress: Told what is done.
+
+    Raises:
+        Conflict: Somebody pushed meanwhile; nothing of these branches came in.
+        GitFailed: The hub refused something; its sentence is in this one.
+    """
+    git = project.git
+    listed = git.run("for-each-ref", "--format=%(refname:short)", "refs/heads").decode().split()
+    branches = [name for name in listed if not name.startswith(("synced/", "adjusted/", ANNEX))]
+    progress(f"sending {', '.join(branches)}")
+    _push(project, remote, branches)
+    if ANNEX in listed:
+        send_locations(project, remote, progress)
+    return branches
+
+
+def send_locations(project: Project, remote: str, progress: Progress) -> None:
+    """Send what git-annex knows of copies; what others sent meanwhile is taken in first."""
+    for left in reversed(range(_TRIES)):
+        progress("sending what git-annex knows")
+        # It writes down what it still has in its journal.
+        project.annex.run("merge", "--quiet")
+        try:
+            _push(project, remote, [ANNEX])
+        except Conflict:
+            if not left:
+                raise
+            _git(project, "fetch", "--quiet", remote)
+        else:
+            return
+
+
+def _push(project: Project, remote: str, branches: Sequence[str]) -> None:
+    names = [f"refs/heads/{name}:refs/heads/{name}" for name in branches]
+    try:
+        _git(project, "push", "--quiet", "--no-verify", "--", remote, *names)
+    except GitFailed as error:
+        if any(sign in error.refused for sign in _BEHIND):
+            raise Conflict(
+                "Somebody pushed meanwhile, or you go on from elsewhere",
+                advice=f"Pull from {remote!r}, merge, and do the same again",
+            ) from error
+        raise
+
+
+def _git(project: Project, *words: str) -> None:
+    """Run git with the person's own ways to other machines, and the clone's helper for tokens."""
+    _ = project.git.own
+    environment = clean_environment({}, network=True)
+    call(("git", *words), project.root, environment, held=project.git.held)

@@ -1,0 +1,75 @@
+"""A clone's remote at the hub: its address, git-annex's way to it, and the helper that gets tokens."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from branchline.foundation.errors import Conflict
+from branchline.journey.hosting import HostedProject
+from branchline.project.git.command import Git
+from branchline.project.place import Project
+from branchline.workbench.home import CentralRef
+from branchline.workbench.hub.place import url_of
+
+HUB = "hub"
+"""What git calls the hub in a clone, unless something else is asked for."""
+
+
+def connect(
+    project: Project, remote: str, ref: CentralRef, hosted: HostedProject, home: Path
+) -> str:
+    """Make a clone's remote at the hub, so that plain git and git-annex reach it; return its address.
+
+    Args:
+        project: The clone.
+        remote: What git is to call it.
+        ref: The central service.
+        hosted: The hosted project.
+        home: The person's folder, with the keys that sign for tokens.
+
+    Raises:
+        Conflict: Git calls something else by that name.
+    """
+    git, url = project.git, url_of(ref, hosted.owner, hosted.name)
+    known = git.own.get(f"remote.{remote}.url")
+    if known not in (None, url):
+        raise Conflict(
+            f"Git calls {known} {remote!r} in this clone",
+            advice="Choose another name with --remote",
+        )
+    words = settings_of(ref, hosted.owner, hosted.name, home)
+    for name in dict.fromkeys(name for name, _ in words):
+        git.run("config", "--local", "--unset-all", name, accept=(0, 5))
+    for name, value in words:
+        git.run("config", "--local", "--add", name, value)
+    _set(git, f"remote.{remote}.url", url)
+    _set(git, f"remote.{remote}.fetch", f"+refs/heads/*:refs/remotes/{remote}/*")
+    _set(git, f"remote.{remote}.annex-uuid", hosted.annex)
+    _set(git, f"remote.{remote}.annexUrl", f"annex+{url}/git-annex/")
+    _set(git, f"remote.{remote}.annex-ignore", "false")
+    git.forget()
+    return url
+
+
+def settings_of(ref: CentralRef, owner: str, name: str, home: Path) -> list[tuple[str, str]]:
+    """Return git's settings for everything below a hosted project's address, in their order.
+
+    The empty helper comes first: a person's own helpers are neither asked nor given the token to keep.
+    """
+    url = url_of(ref, owner, name)
+    words = (sys.executable, "-m", "branchline", "hub", "credential")
+    helper = shlex.join((*words, "--home", str(home), "--central", ref.origin, f"{owner}/{name}"))
+    found = [
+        (f"credential.{url}.helper", ""),
+        (f"credential.{url}.helper", f"!{helper}"),
+        (f"credential.{url}.useHttpPath", "true"),
+    ]
+    if ref.ca_file is not None:
+        found.append((f"http.{url}.sslCAInfo", ref.ca_file))
+    return found
+
+
+def _set(git: Git, name: str, value: str) -> None:
+    git.run("config", "--local", "--replace-all", name, value)
