@@ -20,6 +20,7 @@ from branchline.central.inbox import Inbox
 from branchline.central.parcels import IncomingParcels
 from branchline.central.registry import Registry
 from branchline.central.rights import CENTRAL
+from branchline.central.stating import Stating
 from branchline.central.store import Store
 from branchline.central.witnessing import Witnessing
 from branchline.environment.service import ImageState
@@ -30,7 +31,7 @@ from branchline.foundation.http.api import Call, Caller, Route, openapi
 from branchline.foundation.http.server import READ_BUFFER
 from branchline.journey import acts, messages
 from branchline.journey.machine import Journey
-from branchline.ledger.log import Log
+from branchline.ledger.light import LightProof, LightWanted
 from branchline.ledger.tiles import COSIGNED
 
 BUNDLE_LIMIT = 16 << 20
@@ -48,7 +49,7 @@ class Api(CosigningApi, HubApi):
         registry: Parties, studies and trains.
         store: What is kept.
         images: Environments' images.
-        ledger: The log.
+        stating: Shows light readers its tag tree.
         witnessing: Asks witnesses to cosign it.
         inbox: Who is connected.
         watchers: Who watches which journey.
@@ -64,7 +65,7 @@ class Api(CosigningApi, HubApi):
         registry: Registry,
         store: Store,
         images: Images,
-        ledger: Log,
+        stating: Stating,
         witnessing: Witnessing,
         inbox: Inbox,
         watchers: Inbox,
@@ -74,7 +75,7 @@ class Api(CosigningApi, HubApi):
         hub: Hub,
     ) -> None:
         self._hub, self._git = hub, GitDoor(hub, Receiving(hub))
-        self._desk, self._registry, self._store, self._ledger = desk, registry, store, ledger
+        self._desk, self._registry, self._store, self._stating = desk, registry, store, stating
         self._inbox, self._watchers, self._hello, self._clock = inbox, watchers, hello, clock
         self._images, self._witnessing = images, witnessing
         self._incoming = IncomingParcels(folder / "incoming", store.blobs)
@@ -124,6 +125,9 @@ class Api(CosigningApi, HubApi):
                   "What was erased by entries from a position on", answer=m.Erasures),
             *self.hub_routes(),
             *self.cosigning_routes(),
+            Route("POST", "/v1/ledger/tags", self.tags,
+                  "Which entries bear some tags, and that no others do", "public",
+                  LightWanted, LightProof),
             Route("GET", "/ledger/{path:.*}", self.ledger, "The ledger's files (C2SP tlog-tiles)",
                   "public", None, bytes),
         ]  # fmt: skip
@@ -286,6 +290,10 @@ class Api(CosigningApi, HubApi):
         return messages.Erasures(
             erasures=tuple(messages.Erasure(position=e.position, entry=e.entry) for e in found)
         )
+
+    async def tags(self, call: Call) -> LightProof:
+        """Show a light reader, whoever it is, what he could read in the ledger's files."""
+        return await self._stating.answer(call.body)
 
     async def ledger(self, call: Call) -> web.StreamResponse:
         """Serve the ledger's files as they are."""

@@ -19,6 +19,7 @@ from branchline.central.rights import CENTRAL, parcels_of
 from branchline.central.store import Store, StoredAct
 from branchline.foundation.database import reading
 from branchline.foundation.digest import Digest, digest_of, digest_of_file
+from branchline.foundation.encoding import from_base64url
 from branchline.foundation.errors import BranchlineError, Corrupt, NotFound
 from branchline.foundation.jws import read_kid
 from branchline.foundation.keys import Identity
@@ -29,6 +30,8 @@ from branchline.ledger.entry import leaf_tags, read_leaf
 from branchline.ledger.files import FolderFiles
 from branchline.ledger.proof.note import key_of
 from branchline.ledger.rows import ledger_entries, ledger_tags
+from branchline.ledger.statements import check_statement, stated_in
+from branchline.ledger.tagtree import TagTree
 
 T = TypeVar("T", bound=acts.Act)
 
@@ -50,6 +53,7 @@ class CentralAudit:
         self._keys[CENTRAL] = identity.public
         self._leaves: dict[int, tuple[Digest, str]] = {}
         self._tags: dict[str, int] = {}
+        self._statements: dict[int, tuple[int, bytes]] = {}
         self._acts: list[tuple[StoredAct, acts.Act]] = []
         self.entries = 0
 
@@ -75,6 +79,9 @@ class CentralAudit:
                     found.append(f"Row {at} is not what stands in the ledger, signed by {who}")
                 self._leaves[at] = (digest_of(leaf), who)
                 self._tags |= dict.fromkeys(leaf_tags(leaf), at)
+                covered = stated_in(leaf, at, self._key) if who == CENTRAL else None
+                if covered is not None:
+                    self._statements[at] = (covered, leaf)
 
         try:
             self.entries = audit(
@@ -88,6 +95,21 @@ class CentralAudit:
         within = {tag: at for tag, at in held.items() if at < self.entries}
         for tag in sorted(within.keys() ^ self._tags.keys()):
             yield f"The tag {tag} stands in the ledger or in the database, not in both"
+        yield from self._stated()
+
+    def _stated(self) -> Iterator[str]:
+        """Make the newest tag tree anew that is stated; each was by mirrors before they cosigned."""
+        for position in sorted(self._statements)[-1:]:
+            covered, leaf = self._statements[position]
+            within = ((tag, at) for tag, at in self._tags.items() if at < covered)
+            records = b"".join(from_base64url(tag) + at.to_bytes(8) for tag, at in within)
+            try:
+                check_statement(leaf, position, TagTree(records, covered).head, self._key)
+            except Corrupt:
+                yield (
+                    f"Entry {position} states another tag tree than that of the {covered} entries "
+                    "it covers"
+                )
 
     def _rows(self, first: int, count: int) -> dict[int, bytes]:
         column = ledger_entries.c.position
@@ -106,7 +128,7 @@ class CentralAudit:
 
     def _history(self) -> Iterator[str]:
         stored = {each.position: each for each in self._store.acts()}
-        for position in sorted(self._leaves.keys() - stored.keys()):
+        for position in sorted(self._leaves.keys() - stored.keys() - self._statements.keys()):
             who = self._leaves[position][1]
             yield f"Entry {position} of the ledger, signed by {who}, is no act that is kept"
         for position, each in stored.items():

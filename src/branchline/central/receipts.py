@@ -55,6 +55,11 @@ class Receipts:
             done, self._integrated = self._integrated, asyncio.Event()
             done.set()
 
+    @property
+    def integrated(self) -> asyncio.Event:
+        """What is set when the next checkpoint is there."""
+        return self._integrated
+
     async def cover(self, size: int) -> None:
         """Wait until a checkpoint covers so many entries.
 

@@ -24,6 +24,7 @@ from branchline.central.outside import outsides
 from branchline.central.receipts import Receipts
 from branchline.central.registry import Registry
 from branchline.central.starting import quorum_at_start
+from branchline.central.stating import Stating
 from branchline.central.store import Store
 from branchline.central.topic import OwnTopic
 from branchline.central.witnessing import Witnessing
@@ -39,6 +40,7 @@ from branchline.journey.environments import Environments, Source
 from branchline.journey.messages import Hello
 from branchline.ledger.epochs import Epochs
 from branchline.ledger.files import FolderFiles
+from branchline.ledger.keeper import TagKeeper
 from branchline.ledger.log import Log
 from branchline.ledger.proof.note import key_of
 from branchline.sandbox.bubblewrap import Bubblewrap
@@ -100,6 +102,8 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
     receipts, images = Receipts(ledger), Images(folder, clock)
     witnessing = Witnessing(ledger, receipts, store.engine, inbox)
     outside = outsides(settings.witnesses, origin, witnessing, inbox)
+    keeper = TagKeeper(ledger, files.read, identity)
+    stating = Stating(keeper, ledger, journal, receipts, witnessing)
     topic = OwnTopic(folder / "keys" / "topic", ledger.tagged)
     epochs = Epochs(folder / "keys")
     desk = Desk(
@@ -137,7 +141,7 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
     repositories, tokens = Repositories(folder), Tokens(clock)
     hub = Hub(desk, store, HubStore(store.engine), repositories, tokens)
     api = Api(
-        *(desk, registry, store, images, ledger, witnessing, inbox, watchers),
+        *(desk, registry, store, images, stating, witnessing, inbox, watchers),
         *(hello, folder, clock, hub),
     )
 
@@ -150,6 +154,7 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
     server = ApiServer(api.routes(), find, clock, refused)
     integrating = asyncio.create_task(receipts.keep_integrated())
     cosigning = asyncio.create_task(witnessing.run())
+    keeping = asyncio.create_task(stating.run())
     posting = [asyncio.create_task(each.run()) for each in outside]
     desk.resume()
     await hub.resume()
@@ -165,7 +170,7 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
         await runner.cleanup()
         await aggregators.close()
         await desk.close()
-        await leave_off([*posting, cosigning, integrating])
+        await leave_off([*posting, keeping, cosigning, integrating])
         journal.close()
 
 

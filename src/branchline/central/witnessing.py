@@ -27,6 +27,7 @@ from branchline.ledger.proof.checkpoint import parse_checkpoint
 from branchline.ledger.proof.cosignature import Cosigned
 from branchline.ledger.proof.note import Note, VerifierKey, parse_note
 from branchline.ledger.proof.policy import Policy
+from branchline.ledger.proof.receipt import Receipt
 from branchline.ledger.rows import read_rows
 from branchline.ledger.witness.wire import Request, parse_answer, parse_size
 
@@ -330,11 +331,16 @@ class Witnessing:
         Raises:
             Unavailable: No round covered them yet.
         """
+        return [each.text for each in self.proven(positions)]
+
+    def proven(self, positions: Sequence[int]) -> list[Receipt]:
+        """Do as ``best`` does; gives receipts that are not spelled yet."""
         need = max(positions) + 1
         covering = [each for each in self._rounds if each.size >= need]
         if not covering:
             raise Unavailable("No checkpoint covers these entries yet")
-        return self._prove(positions, max(covering, key=lambda each: len(each.cosigned)))
+        at = max(covering, key=lambda each: len(each.cosigned))
+        return self._ledger.prove_many(positions, at=at.note)
 
     def _accepted(self, need: int, policy: Policy, cosigned_by: Collection[str]) -> Round | None:
         for each in reversed(self._rounds):

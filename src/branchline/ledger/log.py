@@ -153,6 +153,17 @@ class Log:
         with reading(self._engine) as connection:
             return find_tags(connection, list(tags))
 
+    def leaf(self, position: int) -> bytes:
+        """Return an entry that was committed, whether or not a checkpoint covers it.
+
+        Raises:
+            NotFound: There is none at this position.
+        """
+        found = read_rows(self._engine, position, 1) if position >= 0 else []
+        if not found:
+            raise NotFound(f"There is no entry at the position {position}")
+        return found[0]
+
     # --- witnesses
 
     def confront(self, witness: str, note: bytes | None) -> None:

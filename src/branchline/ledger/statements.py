@@ -29,7 +29,8 @@ from branchline.ledger.topics import tag_of
 REACH = 256
 """A statement stands at most so many bundles after the entries that it covers."""
 
-_KIND = "ledger.tags-stated"
+KIND = "ledger.tags-stated"
+"""What a statement says of itself, in the field ``act``."""
 
 
 def make_statement(head: TagTreeHead, ledger: str, identity: Identity) -> Entry:
@@ -55,9 +56,14 @@ def make_statement(head: TagTreeHead, ledger: str, identity: Identity) -> Entry:
     )
 
 
+def keys_of(log: VerifierKey) -> PublicKeys:
+    """Return the keys that state the heads of a ledger's tag trees: the ledger's own."""
+    return PublicKeys(to_base64url(log.key), "")
+
+
 def keeper_of(log: VerifierKey) -> str:
-    """Return the id of the key that states the heads of a ledger's tag trees: the ledger's own."""
-    return PublicKeys(to_base64url(log.key), "").id
+    """Return the id of the key that states the heads of a ledger's tag trees."""
+    return keys_of(log).id
 
 
 def stated_in(leaf: bytes, position: int, log: VerifierKey) -> int | None:
@@ -98,10 +104,15 @@ def check_statement(leaf: bytes, position: int, head: TagTreeHead, log: Verifier
         raise Corrupt(f"The entry {position} is no statement of this head of the tag tree")
 
 
+def opened(leaf: bytes, head: TagTreeHead, ledger: str) -> Entry:
+    """Return a statement with all of its fields open, as everybody can who knows the head."""
+    return Entry(leaf.decode("ascii"), tuple(_disclosures(head, ledger)))
+
+
 def _fields(head: TagTreeHead, ledger: str) -> dict[str, Any]:
     """Return eight fields, as many as an entry has digests at least: none is a decoy."""
     return {
-        "act": _KIND,
+        "act": KIND,
         "ledger": ledger,
         "size": head.size,
         "root": to_base64(head.root),

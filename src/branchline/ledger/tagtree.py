@@ -152,6 +152,17 @@ class NewTags:
                     self.records += from_base64url(tag) + position.to_bytes(8)
                 self.covered = position + 1
 
+    def first_of(self, covered: int) -> bytes:
+        """Return the records of the entries before a position."""
+        places = range(len(self.records) // RECORD_BYTES)
+        return bytes(
+            self.records[: bisect_left(places, covered, key=self._position) * RECORD_BYTES]
+        )
+
+    def _position(self, place: int) -> int:
+        at = place * RECORD_BYTES
+        return int.from_bytes(self.records[at + TAG_BYTES : at + RECORD_BYTES])
+
 
 def _sorted(records: bytes) -> bytes:
     import numpy as np  # an idle station is spared it until there are tags to sort

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from branchline.cli.frame import working
 from branchline.cli.ledger.homes import Kind
 from branchline.foundation.digest import Digest
-from branchline.foundation.errors import NotFound
+from branchline.foundation.errors import NotFound, Refused
 
 if TYPE_CHECKING:
     from branchline.foundation.http.client import ApiClient
@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from branchline.journey.holdings import Holdings
     from branchline.ledger.beside import Beside
     from branchline.ledger.epochs import Epochs
+    from branchline.ledger.light import LightProof, LightWanted
+    from branchline.ledger.proof.policy import Policy
 
 _MOST = 64
+_TRIES, _PAUSE = 8, 0.5
+"""How often, and after how many seconds, central is asked for what is not cosigned yet."""
 
 
 class Own:
@@ -69,6 +73,37 @@ class Own:
 
             return Store(self._folder).beside(entries)
         return asyncio.run(self._beside(entries))
+
+    def light(self, wanted: LightWanted, policy: Policy) -> LightProof:
+        """Return central's answer to a light reader; nothing of it is checked.
+
+        Where a policy does not accept its checkpoint, witnesses may be about to cosign it: central
+        is asked again, for some seconds.
+
+        Raises:
+            Refused: The folder is central's own.
+            NotFound: Central states no tag tree yet.
+        """
+        if self._kind == "central":
+            raise Refused("Central shows light readers what it holds; here is all of it",
+                          advice="Leave out --light")  # fmt: skip
+        return asyncio.run(self._light(wanted, policy))
+
+    async def _light(self, wanted: LightWanted, policy: Policy) -> LightProof:
+        from branchline.ledger.light import LightProof
+
+        client = self._client()
+        try:
+            for left in reversed(range(_TRIES)):
+                answer = await client.call(
+                    "POST", "/v1/ledger/tags", body=wanted, answer=LightProof
+                )
+                if not left or answer.accepted(policy):
+                    break
+                await asyncio.sleep(_PAUSE)
+            return answer
+        finally:
+            await client.close()
 
     async def _party(self, name: str) -> PublicKeys:
         from branchline.foundation.errors import Corrupt

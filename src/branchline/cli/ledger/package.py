@@ -31,6 +31,8 @@ from branchline.cli.ledger.homes import HOME, OFFLINE, holdings, study_of
 @click.option("--hide", multiple=True, metavar="FIELD", help="Leave a field closed; repeatable.")
 @click.option("--class", "classes", multiple=True, metavar="CLASS",
               help="Open these classes of fields only: core, people, technical; repeatable.")  # fmt: skip
+@click.option("--light", is_flag=True,
+              help="Leave the ledger out: topics are shown by the tag tree that it states.")  # fmt: skip
 @OFFLINE
 @HOME
 def package(
@@ -41,6 +43,7 @@ def package(
     topics: tuple[str, ...],
     hide: tuple[str, ...],
     classes: tuple[str, ...],
+    light: bool,
     home: Path | None,
     offline: bool,
 ) -> Answer:
@@ -50,6 +53,9 @@ def package(
     their receipts; and for each topic its secret, so that the recipient can see that no entry is left
     out. A topic's secret opens no field, but whoever has it can follow the topic from now on. What
     is packed is checked before the file is written. Send it over a way you trust.
+
+    With --light the ledger itself is left out, and the file stays small: topics then are shown as far
+    as the newest tag tree reaches that the ledger states, for readers who rely on its witnesses.
     """
     from branchline.foundation.clock import SystemClock
     from branchline.journey.packing import pack_case
@@ -66,6 +72,7 @@ def package(
             topics=topics,
             hide=hide,
             classes=classes,
+            light=light,
         )
     policy, size = made.policy.digest, held.copy.checkpoint.size
     data = {

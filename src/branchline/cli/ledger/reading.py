@@ -109,18 +109,24 @@ def _brief(held: Holdings, position: int, leaf: bytes) -> dict[str, Any]:
     from branchline.foundation.digest import digest_of
     from branchline.journey.acts import kind_of
     from branchline.ledger.entry import leaf_tags
+    from branchline.ledger.proof.note import parse_key
+    from branchline.ledger.statements import KIND as STATEMENT
+    from branchline.ledger.statements import stated_in
 
     kid, name = held.signer(leaf)
     known = held.by_leaf.get(digest_of(leaf))
     act = None if known is None else known.act
     about = getattr(act, "journey", None) or getattr(act, "study", None) or ""
+    kind = "" if act is None else kind_of(act)
+    if act is None and (covered := stated_in(leaf, position, parse_key(held.log_vkey))) is not None:
+        kind, about = STATEMENT, f"the first {covered} entries"
     return {
         "position": position,
         "id": digest_of(leaf),
         "key": kid,
         "by": name,
         "at": "" if act is None else act.at,
-        "act": "" if act is None else kind_of(act),
+        "act": kind,
         "about": about,
         "tags": len(leaf_tags(leaf)),
     }

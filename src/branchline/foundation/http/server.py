@@ -124,9 +124,9 @@ class ApiServer:
         return endpoint
 
     async def _admit(self, route: Route, request: web.Request) -> tuple[str, Call]:
-        if route.access in ("public", "token"):
-            return "", Call(request, None, await _json_body(route, request, b""))
         raw = b"" if route.body in (None, bytes) else await _read(request, route.limit)
+        if route.access in ("public", "token"):
+            return "", Call(request, None, await _json_body(route, request, raw))
         if route.access == "self-signed":
             body = await _json_body(route, request, raw)
             return "", Call(request, self._self_signed(request, raw, body), body)
