@@ -182,8 +182,8 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     file = scene.write("data/growing", "one\n")
     real = intake._link
 
-    def grow(path: str, place: str, digest: str) -> None:
-        real(path, place, digest)  # type: ignore[arg-type]
+    def grow(path: str, place: str, digest: bytes, secret: None) -> None:
+        real(path, place, digest, secret)
         with file.open("a") as more:
             more.write("two\n")
 

@@ -28,13 +28,13 @@ def exposed(project: Project, paths: Sequence[str], seen: Collection[str]) -> li
     for line in project.git.lines("ls-files", "-s", "-z", "--", *paths):
         meta, _, path = line.partition("\t")
         mode, name, _ = meta.split()
-        if mode.startswith("100") and path not in seen and _closed(rules, path):
+        if mode.startswith("100") and path not in seen and is_closed(rules, path):
             found.append(Change(path, ".", "M", name, int(mode, 8)))
     unlocked = unlocked_among(project, found)
     return [c for c in found if c.path not in unlocked and (project.root / c.path).is_file()]
 
 
-def _closed(rules: Rules, path: str) -> bool:
+def is_closed(rules: Rules, path: str) -> bool:
     """Tell whether a path is one whose content git itself must not keep."""
     own = path.startswith(f"{FOLDER}/") and not path.startswith(f"{BLOBS}/")
     return not own and path not in _OWN_FILES and rules.rule_for(path).closed
@@ -43,13 +43,14 @@ def _closed(rules: Rules, path: str) -> bool:
 def chooser(project: Project, paths: Sequence[str]) -> Callable[[str, int], str]:
     """Return what says of a path and size: ``git``, ``annex``, or ``ask`` git-annex itself.
 
-    What a rule calls confidential always goes to git-annex: ``force``, where only it knows its way.
+    What a rule calls confidential always goes to git-annex: ``keyed``, under a name that nobody can
+    guess; ``force``, where only git-annex knows its way.
     """
     choose, rules = _by_attributes(project, paths), project.rules
     if not rules.rules:
         return choose
-    closed = "force" if _needs_git_annex(project) else "annex"
-    return lambda path, size: closed if _closed(rules, path) else choose(path, size)
+    closed = "force" if _needs_git_annex(project) else "keyed"
+    return lambda path, size: closed if is_closed(rules, path) else choose(path, size)
 
 
 def _by_attributes(project: Project, paths: Sequence[str]) -> Callable[[str, int], str]:

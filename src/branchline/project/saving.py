@@ -17,9 +17,11 @@ from branchline.foundation.keys import Identity
 from branchline.project.activity.files import BLOBS, FOLDER, Recorder, last_record
 from branchline.project.activity.record import Detail, Signed
 from branchline.project.changes import MODULE, Change
-from branchline.project.choosing import chooser, exposed, unlocked_among
+from branchline.project.choosing import chooser, exposed, is_closed, unlocked_among
+from branchline.project.data.naming import needed
 from branchline.project.differing import changes_of
 from branchline.project.git.intake import WAITING, Progress, Taken, register, take_in
+from branchline.project.git.keyed import BACKEND
 from branchline.project.git.keys import key_in_link, object_place
 from branchline.project.manifest import Entry, kind_of, manifest
 from branchline.project.names import check_names, shown
@@ -275,25 +277,26 @@ def _take_in(
     files = [c for c in present if c not in links] if links else present
     unlocked = unlocked_among(project, [c for c in files if c.staged != "?"])
     choose = chooser(project, [c.path for c in files])
-    ours, theirs, forced = [], list(unlocked), []
+    chosen: dict[str, list[str]] = {"annex": [], "keyed": [], "ask": [], "force": [], "git": []}
     for change in files:
         if change.path in unlocked:
-            continue
-        choice = choose(change.path, (root / change.path).lstat().st_size)
-        if choice == "annex":
-            ours.append(change.path)
-        elif choice == "ask":
-            theirs.append(change.path)
-        elif choice == "force":
-            forced.append(change.path)
-    if theirs or forced:
-        progress(f"git-annex takes {len(theirs) + len(forced)} files in")
+            choice = "force" if is_closed(project.rules, change.path) else "ask"
+        else:
+            choice = choose(change.path, (root / change.path).lstat().st_size)
+        chosen[choice].append(change.path)
+    closed = chosen["keyed"] + chosen["force"]
+    secret = needed(root, closed[0]) if closed else None
+    theirs = chosen["ask"] + chosen["force"]
     if theirs:
-        project.annex.add(theirs)
-    if forced:
-        project.annex.add(forced, always=True)
-    taken = take_in(root, ours, progress) + _known_links(project, [c.path for c in links])
-    done = {*theirs, *forced, *(each.path for each in taken)}
+        progress(f"git-annex takes {len(theirs)} files in")
+    if chosen["ask"]:
+        project.annex.add(chosen["ask"])
+    if chosen["force"]:
+        project.annex.add(chosen["force"], backend=BACKEND)
+    taken = take_in(root, chosen["annex"], progress)
+    taken += take_in(root, chosen["keyed"], progress, secret)
+    taken += _known_links(project, [c.path for c in links])
+    done = {*theirs, *(each.path for each in taken)}
     return taken, [c.path for c in changes if c.unstaged != "D" and c.path not in done]
 
 

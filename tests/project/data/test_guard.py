@@ -16,16 +16,23 @@ from branchline.foundation.errors import Conflict, NotAllowed, NotFound, Refused
 from branchline.project.cloning import clone
 from branchline.project.data.guard import check_push, judge_keys, paths_of_keys
 from branchline.project.data.places import check_lines, describe, here, place_of_remote
+from branchline.project.git.keyed import DataKey, keep
 from branchline.project.place import FILE
 
 DAY = date(2026, 11, 21)
 RULE = '\n[[data]]\npaths = ["{}"]\nconfidentiality = "{}"\n{}\n'
 
 
-def rule(scene: Scene, pattern: str, word: str = "confidential", more: str = "") -> None:
-    """Write a rule into the project's file."""
-    with (scene.root / FILE).open("a") as file:
-        file.write(RULE.format(pattern, word, more))
+def rule(
+    scene: Scene, pattern: str, word: str = "confidential", more: str = "", *, named: bool = True
+) -> None:
+    """Write a rule into the project's file, and a data key where it will be asked for."""
+    text = (scene.root / FILE).read_text()
+    if named and "[confidential]" not in text:
+        key = DataKey.create()
+        keep(scene.root, key)
+        text += f'\n[confidential]\nkey = "{key.id}"\n'
+    (scene.root / FILE).write_text(text + RULE.format(pattern, word, more))
 
 
 def remote(scene: Scene, tmp_path: Path, name: str = "hub") -> Path:

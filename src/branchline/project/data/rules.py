@@ -89,6 +89,10 @@ class Rule(
         )
 
 
+class _Confidential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    key: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{16})?\Z")] = ""
+
+
 @dataclass(frozen=True)
 class Handling:
     """All that holds for one content, from every rule that matches.
@@ -137,10 +141,12 @@ class Rules:
     Args:
         rules: In the order they are written, which means nothing.
         places: By name.
+        key: The data key that names confidential contents; empty where there is none yet.
     """
 
     rules: tuple[Rule, ...] = ()
     places: Mapping[str, Place] = field(default_factory=dict)
+    key: str = ""
 
     def rule_for(self, *paths: str) -> Handling:
         """Return what holds for one content that stands at these paths."""
@@ -180,7 +186,8 @@ def read_rules(text: bytes) -> Rules:
         for key, problem in _problems(rule, places):
             raise complaint(FILE, f"data[{number}].{key}", problem)
         rules.append(rule)
-    return Rules(tuple(rules), places)
+    named = fill(form.get("confidential", {}), _Confidential, FILE, "confidential")
+    return Rules(tuple(rules), places, named.key)
 
 
 def folded_path(path: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -85,21 +86,23 @@ class Annex:
         self._check_hooks()
         settings = {name: value for name, value in user().items() if name not in self._git.own}
         environment = clean_environment(settings, network=network)
-        path = (str(Path(program).parent), environment.get("PATH", os.defpath))
-        environment["PATH"] = os.pathsep.join(path)
+        # It finds the program behind our own backend beside this Python.
+        beside = (str(Path(program).parent), str(Path(sys.executable).parent))
+        environment["PATH"] = os.pathsep.join((*beside, environment.get("PATH", os.defpath)))
         # It takes paths as they are, and asks git for patterns of its own.
         environment.pop("GIT_LITERAL_PATHSPECS")
         return call((program, *words), self._git.root, environment, feed, accept, self._git.held)
 
-    def add(self, paths: Sequence[str], *, always: bool = False) -> None:
+    def add(self, paths: Sequence[str], *, backend: str = "") -> None:
         """Take files in as git-annex itself does.
 
         Args:
             paths: Relative to the repository.
-            always: Whether all of them go to git-annex, whatever the repository's own rules say.
+            backend: Have all of them in git-annex, named by this backend, whatever the repository's
+                own rules say.
         """
         names = b"".join(os.fsencode(path) + b"\0" for path in paths)
-        more = ("--force-large",) if always else ()
+        more = ("--force-large", f"--backend={backend}") if backend else ()
         self.run("add", "--quiet", *more, "--batch", "-z", feed=names)
 
     def _check_hooks(self) -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 from branchline.foundation.digest import Digest, digest_from
 from branchline.foundation.errors import Conflict, Corrupt, Refused
 from branchline.project.git.command import Git, user
+from branchline.project.git.keyed import DataKey
 from branchline.project.git.keys import key_of, link_of, log_place, object_place
 from branchline.project.names import shown
 
@@ -52,13 +53,16 @@ class Taken:
     target: str
 
 
-def take_in(root: Path, paths: Sequence[str], progress: Progress) -> list[Taken]:
+def take_in(
+    root: Path, paths: Sequence[str], progress: Progress, secret: DataKey | None = None
+) -> list[Taken]:
     """Bring files' content into the annex and put links in their places, durably.
 
     Args:
         root: The project.
         paths: Regular files in it.
         progress: Told what is done, now and then.
+        secret: Names the contents, so that nobody can guess them; by default their digest does.
 
     Raises:
         Conflict: A file changed while it was read; those before it are in, nothing is lost.
@@ -68,19 +72,22 @@ def take_in(root: Path, paths: Sequence[str], progress: Progress) -> list[Taken]
     for number, path in enumerate(paths):
         if number % 500 == 0:
             progress(f"taking data in: {number} of {len(paths)}")
-        taken.append(_take_one(str(root), path, alone=len(paths) < _MANY))
+        taken.append(_take_one(str(root), path, secret, alone=len(paths) < _MANY))
     if len(paths) >= _MANY:
         _sync_file_system(root)
     return taken
 
 
-def _take_one(root: str, path: str, *, alone: bool) -> Taken:
+def _take_one(root: str, path: str, secret: DataKey | None, *, alone: bool) -> Taken:
     file = f"{root}/{path}"
-    digest, before = _hashed(file, path, durable=alone)
-    key = key_of(digest, before.st_size, path.rpartition("/")[2])
+    digest, before = _hashed(file, path, secret, durable=alone)
+    if secret is None:
+        key = key_of(digest_from(digest), before.st_size, path.rpartition("/")[2])
+    else:
+        key = secret.name(digest, before.st_size)
     place = f"{root}/.git/annex/objects/{object_place(key)}"
     os.chmod(file, stat.S_IMODE(before.st_mode) & 0o555 | 0o444)
-    _link(file, place, digest)
+    _link(file, place, digest, secret)
     if _changed(before, os.lstat(file)):
         # Whoever still writes writes into the file that was read: it goes back to being his.
         _take_back(file, place, before)
@@ -104,11 +111,13 @@ def hash_file(file: Path, path: str) -> tuple[Digest, int]:
         Conflict: It changed while it was read.
         Refused: It is no regular file.
     """
-    digest, found = _hashed(str(file), path, durable=False)
-    return digest, found.st_size
+    digest, found = _hashed(str(file), path, None, durable=False)
+    return digest_from(digest), found.st_size
 
 
-def _hashed(file: str, path: str, *, durable: bool) -> tuple[Digest, os.stat_result]:
+def _hashed(
+    file: str, path: str, secret: DataKey | None, *, durable: bool
+) -> tuple[bytes, os.stat_result]:
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -117,14 +126,14 @@ def _hashed(file: str, path: str, *, durable: bool) -> tuple[Digest, os.stat_res
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
             raise Refused(f"{shown(path)} is not a file", advice="Name it in .gitignore")
-        state = hashlib.sha256()
+        state = hashlib.sha256() if secret is None else secret.state()
         while piece := os.read(descriptor, _PIECE):
             state.update(piece)
         if _changed(before, os.fstat(descriptor)):
             raise _changing(path)
         if durable:
             os.fdatasync(descriptor)
-        return digest_from(state.digest()), before
+        return state.digest(), before
     finally:
         os.close(descriptor)
 
@@ -144,7 +153,7 @@ def _changing(path: str) -> Conflict:
     )
 
 
-def _link(file: str, place: str, digest: Digest) -> None:
+def _link(file: str, place: str, digest: bytes, secret: DataKey | None) -> None:
     """Put a file's content into its place, as a second name of the same file."""
     holder = place.rpartition("/")[0]
     try:
@@ -152,7 +161,7 @@ def _link(file: str, place: str, digest: Digest) -> None:
     except FileNotFoundError:
         os.makedirs(holder)
     except FileExistsError:
-        if os.path.exists(place) and _hashed(place, place, durable=False)[0] == digest:
+        if os.path.exists(place) and _hashed(place, place, secret, durable=False)[0] == digest:
             return
         # Damaged content gives way to what has just been read.
         os.chmod(holder, 0o755)

@@ -12,6 +12,7 @@ COMMANDS: Table = {
         f"{_D}.place:place",
         "Name a place that can hold copies, so that rules can speak of it.",
     ),
+    "key": (f"{_D}.key:key", "Make, share and take in the key that names confidential contents."),
     "guard": (
         f"{_D}.guard:guard",
         "Refuse a push that would send what the rules keep here; git's hook calls it.",
