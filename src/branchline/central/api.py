@@ -11,6 +11,7 @@ from aiohttp import web
 from branchline.central.cosigning import CosigningApi
 from branchline.central.course import Course
 from branchline.central.desk import Desk
+from branchline.central.hub.annex_http import AnnexDoor
 from branchline.central.hub.api import HubApi
 from branchline.central.hub.git_http import GitDoor
 from branchline.central.hub.hosting import Hub
@@ -75,6 +76,7 @@ class Api(CosigningApi, HubApi):
         hub: Hub,
     ) -> None:
         self._hub, self._git = hub, GitDoor(hub, Receiving(hub))
+        self._annex = AnnexDoor(hub, hub.contents, hub.servers)
         self._desk, self._registry, self._store, self._stating = desk, registry, store, stating
         self._inbox, self._watchers, self._hello, self._clock = inbox, watchers, hello, clock
         self._images, self._witnessing = images, witnessing

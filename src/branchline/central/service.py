@@ -13,7 +13,9 @@ from branchline.central.aggregators import Aggregators
 from branchline.central.api import Api
 from branchline.central.desk import Desk
 from branchline.central.founding import origin_of
+from branchline.central.hub.contents import Contents
 from branchline.central.hub.hosting import Hub
+from branchline.central.hub.p2phttp import Servers
 from branchline.central.hub.repositories import Repositories
 from branchline.central.hub.store import HubStore
 from branchline.central.hub.tokens import Tokens
@@ -139,7 +141,8 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
         now="",
     )
     repositories, tokens = Repositories(folder), Tokens(clock)
-    hub = Hub(desk, store, HubStore(store.engine), repositories, tokens)
+    contents = Contents(repositories, clock)
+    hub = Hub(desk, store, HubStore(store.engine), repositories, tokens, contents, Servers())
     api = Api(
         *(desk, registry, store, images, stating, witnessing, inbox, watchers),
         *(hello, folder, clock, hub),
@@ -161,6 +164,7 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
     runner, port = await listen(server.app, settings.host, settings.port, tls)
     scheme = "https" if tls else "http"
     address = settings.public_url or f"{scheme}://{settings.host}:{port}"
+    contents.address = address
     (folder / "address").write_text(f"{address}\n{rfc3339(clock.now())}\n")
     try:
         yield address
@@ -168,6 +172,7 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
         inbox.close()
         watchers.close()
         await runner.cleanup()
+        await hub.close()
         await aggregators.close()
         await desk.close()
         await leave_off([*posting, keeping, cosigning, integrating])

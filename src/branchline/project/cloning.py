@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +41,29 @@ class Cloned:
     faults: Sequence[Fault]
 
 
-def clone(source: str, folder: Path, progress: Progress, *, get: bool = False) -> Cloned:
+@dataclass(frozen=True)
+class Way:
+    """How a project is reached where its address alone does not say it.
+
+    Args:
+        remote: What git is to call where it came from.
+        settings: Settings of git's that hold while it is fetched, in their order.
+        prepare: Makes the clone's own settings, before git-annex is asked for anything.
+    """
+
+    remote: str = "origin"
+    settings: Sequence[tuple[str, str]] = ()
+    prepare: Callable[[Project], object] = lambda project: None
+
+
+def clone(
+    source: str,
+    folder: Path,
+    progress: Progress,
+    *,
+    get: bool = False,
+    way: Way = Way(),
+) -> Cloned:
     """Clone a project into a new folder.
 
     Names, links and settings are judged before anything is laid out; nothing of it is run, and no
@@ -52,6 +74,7 @@ def clone(source: str, folder: Path, progress: Progress, *, get: bool = False) -
         folder: Where it goes; must be new or empty.
         progress: Told what is done.
         get: Whether the data's content is brought, too.
+        way: How it is reached.
 
     Raises:
         Refused: The address is of a kind that runs programs; or something in the project cannot be
@@ -67,8 +90,10 @@ def clone(source: str, folder: Path, progress: Progress, *, get: bool = False) -
     try:
         progress(f"fetching {source}")
         words = ("clone", "--quiet", "--no-checkout", "--no-recurse-submodules", "--template=")
+        settings = (word for name, value in way.settings for word in ("-c", f"{name}={value}"))
         environment = clean_environment({}, network=True)
-        call(("git", *words, "--", source, str(waiting)), parent, environment)
+        where = (f"--origin={way.remote}", "--", source, str(waiting))
+        call(("git", *settings, *words, *where), parent, environment)
         fetched = Project(waiting)
         if fetched.git.head() is None:
             raise NotFound("There is nothing in it yet", advice="Begin one with 'branchline init'")
@@ -77,6 +102,7 @@ def clone(source: str, folder: Path, progress: Progress, *, get: bool = False) -
         progress("laying out")
         project.git.run("read-tree", "-m", "-u", "HEAD", unlocked=True)
         progress("preparing git-annex")
+        way.prepare(project)
         project.annex.begin(f"{folder.name} at {os.uname().nodename}")
         install_hook(waiting)
         if get:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from branchline.central.hub.annex_http import AnnexDoor
 from branchline.central.hub.git_http import GitDoor
 from branchline.central.hub.hosting import Hub
 from branchline.central.hub.rights import Standing
@@ -19,6 +20,7 @@ class HubApi:
 
     _hub: Hub
     _git: GitDoor
+    _annex: AnnexDoor
 
     def hub_routes(self) -> Sequence[Route]:
         """Return the table."""
@@ -29,6 +31,13 @@ class HubApi:
                   "Fetch from a hosted project", "token", body=bytes, answer=bytes),
             Route("POST", "/hub/{owner}/{name}/git-receive-pack", self.push,
                   "Push to a hosted project", "token", body=bytes, answer=bytes),
+            Route("GET", "/hub/{owner}/{name}/config", self.describe,
+                  "What git-annex calls the hub, and where it has content", "token", answer=bytes),
+            Route("GET", "/hub/{owner}/{name}/git-annex/{uuid}/{rest:.*}", self.content,
+                  "Content, over git-annex's own protocol", "token", answer=bytes),
+            Route("POST", "/hub/{owner}/{name}/git-annex/{uuid}/{rest:.*}", self.content,
+                  "Ask of content, bring or lock it, over git-annex's own protocol", "token",
+                  body=bytes, answer=bytes),
             Route("GET", "/v1/projects", self.projects, "The hosted projects the caller may read",
                   answer=hosting.HostedList),
             Route("GET", "/v1/projects/{owner}/{name}", self.project, "A hosted project",
@@ -62,6 +71,15 @@ class HubApi:
     async def push(self, call: Call) -> web.StreamResponse:
         """Take in what a git client pushes."""
         return await self._git.push(call.request, call.path("owner"), call.path("name"))
+
+    async def describe(self, call: Call) -> web.StreamResponse:
+        """Tell git-annex where content is."""
+        return await self._annex.describe(call.request, call.path("owner"), call.path("name"))
+
+    async def content(self, call: Call) -> web.StreamResponse:
+        """Hand content out, or take it in, as git-annex asks."""
+        parts = (call.path("owner"), call.path("name"), call.path("uuid"), call.path("rest"))
+        return await self._annex.answer(call.request, *parts)
 
     def _at(self, call: Call) -> Standing:
         return self._hub.store.at(call.path("owner"), call.path("name"))

@@ -153,7 +153,7 @@ class GitDoor:
                 transport.close()
 
     def _environment(self, request: web.Request) -> dict[str, str]:
-        environment = clean_environment(dict(self._settings))
+        environment = clean_environment(self._settings)
         asked = request.headers.get("Git-Protocol", "")
         if _PROTOCOL.match(asked):
             environment["GIT_PROTOCOL"] = asked
@@ -250,7 +250,7 @@ class Child:
             os.close(each)
 
 
-def settings(hooks: Path) -> dict[str, str]:
+def settings(hooks: Path) -> dict[str, str | None]:
     """Return git's settings for serving: they win over all that a repository says.
 
     Args:
@@ -272,6 +272,8 @@ def settings(hooks: Path) -> dict[str, str]:
         "uploadpack.allowTipSHA1InWant": "false",
         "uploadpack.allowReachableSHA1InWant": "false",
         "uploadpack.allowFilter": "false",
+        # Git takes one that is empty for a program. Repositories cannot name one at all.
+        "uploadpack.packObjectsHook": None,
         "transfer.hideRefs": "refs/branchline",
         "transfer.advertiseSID": "false",
         "pack.threads": "1",

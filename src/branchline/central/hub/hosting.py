@@ -9,6 +9,8 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from branchline.central.desk import Desk
+from branchline.central.hub.contents import Contents
+from branchline.central.hub.p2phttp import Servers
 from branchline.central.hub.repositories import Repositories
 from branchline.central.hub.rights import Standing, require
 from branchline.central.hub.store import HubStore
@@ -33,6 +35,8 @@ class Hub:
         store: What is kept of hosted projects.
         repositories: Their git repositories.
         tokens: What git clients show.
+        contents: Judges their content.
+        servers: Git-annex, serving it.
     """
 
     def __init__(
@@ -42,14 +46,21 @@ class Hub:
         store: HubStore,
         repositories: Repositories,
         tokens: Tokens,
+        contents: Contents,
+        servers: Servers,
     ) -> None:
         self.desk, self.store = desk, store
         self.repositories, self.tokens = repositories, tokens
+        self.contents, self.servers = contents, servers
         self._parties = parties
 
     async def resume(self) -> None:
         """Finish what a crash left undone."""
         await asyncio.to_thread(self.repositories.sweep, {each.hosted for each in self.store.all()})
+
+    async def close(self) -> None:
+        """End what runs for it."""
+        await self.servers.close()
 
     async def take(
         self, entry: Entry, act: acts.HostedAct, caller: Caller, beside: Beside | None
@@ -129,6 +140,7 @@ class Hub:
                 self.store.forget(connection, act.hosted)
 
             recorded = await self.desk.record(entry, act, caller, change, beside)
+            await self.servers.stop(act.hosted)
             # Killed here, the folder goes at the next start.
             await asyncio.to_thread(self.repositories.remove, act.hosted)
         return recorded

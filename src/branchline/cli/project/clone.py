@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from branchline.cli.frame import Answer, lines, verb, working
+from branchline.cli.researcher import HOME
+
+if TYPE_CHECKING:
+    from branchline.project.cloning import Cloned
 
 _NAME = re.compile(r"([^/:]+?)(\.git)?/*$")
 
 
-@verb(None, "clone", "branchline clone https://hub.example.org/wear.git")
+@verb(None, "clone", "branchline clone https://example.org/wear.git\n"
+      "branchline clone central.example.org/clara/wear")  # fmt: skip
 @click.argument("source")
 @click.argument(
     "folder",
@@ -21,21 +28,23 @@ _NAME = re.compile(r"([^/:]+?)(\.git)?/*$")
     metavar="[DIR]",
 )
 @click.option("--get", is_flag=True, help="Bring the data's content, too.")
-def clone(source: str, folder: Path | None, get: bool) -> Answer:
+@HOME
+def clone(source: str, folder: Path | None, get: bool, home: Path) -> Answer:
     """Clone a project into a new folder, once it has been looked through.
+
+    SOURCE is an https or ssh address, a folder, or CENTRAL/OWNER/NAME for a project that a central
+    service hosts, by its address or origin.
 
     Names and links that other systems cannot hold, or that lead out of it, are refused before
     anything is laid out. Nothing of the project is run. Its activity is verified.
     """
-    from branchline.project.cloning import clone as fetch
-
     if folder is None:
         found = _NAME.search(source)
         if found is None or found[1] in (".", ".."):
             raise click.UsageError("Say into which DIR")
         folder = Path(found[1])
     with working("cloning") as progress:
-        cloned = fetch(source, folder, progress, get=get)
+        cloned = _fetched(source, folder, progress, home, get=get)
     described = cloned.project.described
     data = {
         "project": described.id,
@@ -55,3 +64,19 @@ def clone(source: str, folder: Path | None, get: bool) -> Answer:
         f"Left out: the submodules {', '.join(cloned.modules)}" if cloned.modules else "",
     )
     return Answer(data, text)
+
+
+def _fetched(
+    source: str, folder: Path, progress: Callable[[str], None], home: Path, *, get: bool
+) -> Cloned:
+    from branchline.project.cloning import clone as fetch
+    from branchline.workbench.home import WorkbenchHome
+    from branchline.workbench.hub.place import find_place
+
+    hosted = find_place(source, WorkbenchHome(home).centrals())
+    if hosted is None or Path(source).exists():
+        return fetch(source, folder, progress, get=get)
+    from branchline.workbench.client import Client
+
+    with Client(home, central=hosted.central) as client:
+        return client.clone_project(hosted.short, folder, get=get, progress=progress)

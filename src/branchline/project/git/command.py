@@ -170,11 +170,13 @@ def _failure(words: Sequence[str], code: int, said: str) -> BranchlineError:
     return GitFailed(f"'{name}' failed: {complaint}")
 
 
-def clean_environment(settings: dict[str, str], *, network: bool = False) -> dict[str, str]:
+def clean_environment(
+    settings: Mapping[str, str | None], *, network: bool = False
+) -> dict[str, str]:
     """Return the variables that git and git-annex run with.
 
     Args:
-        settings: Settings beside the safe ones.
+        settings: Settings beside the safe ones; None leaves a safe one out.
         network: Whether the person's own global settings and agents count (proxies, credentials).
     """
     kept = (*_KEPT, *_KEPT_FOR_NETWORK) if network else _KEPT
@@ -190,7 +192,8 @@ def clean_environment(settings: dict[str, str], *, network: bool = False) -> dic
     }
     if not network:
         variables["GIT_CONFIG_GLOBAL"] = "/dev/null"
-    pairs = {n: v for n, v in SAFE.items() if not network or n not in _OF_THE_PERSON} | settings
+    safe = {n: v for n, v in SAFE.items() if not network or n not in _OF_THE_PERSON}
+    pairs = {n: v for n, v in {**safe, **settings}.items() if v is not None}
     variables["GIT_CONFIG_COUNT"] = str(len(pairs))
     for number, (name, value) in enumerate(pairs.items()):
         variables[f"GIT_CONFIG_KEY_{number}"] = name

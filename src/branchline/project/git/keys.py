@@ -18,6 +18,7 @@ _SHA256 = re.compile(r"^([0-9a-f]{64})(\..*)?$")
 _EXTENSION = re.compile(r"^[A-Za-z0-9]{1,4}$")
 _POINTER = b"/annex/objects/"
 _LONGEST_POINTER = 32 << 10
+_LONGEST_KEY = 2 << 10
 
 
 def key_of(digest: Digest, size: int, name: str) -> str:
@@ -29,6 +30,11 @@ def key_of(digest: Digest, size: int, name: str) -> str:
         name: The file's name, of which up to two short extensions are kept.
     """
     return f"SHA256E-s{size}--{digest.removeprefix('sha256:')}{_extensions(name)}"
+
+
+def is_key(text: str) -> bool:
+    """Tell whether a text is a key of git-annex's, of whatever backend."""
+    return len(text) <= _LONGEST_KEY and _KEY.match(text) is not None
 
 
 def digest_of_key(key: str) -> Digest | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from branchline.environment.service import Progress
+from branchline.foundation.clock import SystemClock
 from branchline.foundation.errors import Conflict
+from branchline.project.data.places import check_lines
 from branchline.project.git.command import GitFailed, call, clean_environment
 from branchline.project.place import Project
 
@@ -30,6 +32,7 @@ def send_branches(project: Project, remote: str, progress: Progress) -> list[str
     listed = git.run("for-each-ref", "--format=%(refname:short)", "refs/heads").decode().split()
     branches = [name for name in listed if not name.startswith(("synced/", "adjusted/", ANNEX))]
     progress(f"sending {', '.join(branches)}")
+    _check(project, remote, branches)
     _push(project, remote, branches)
     if ANNEX in listed:
         send_locations(project, remote, progress)
@@ -50,6 +53,18 @@ def send_locations(project: Project, remote: str, progress: Progress) -> None:
             _git(project, "fetch", "--quiet", remote)
         else:
             return
+
+
+def _check(project: Project, remote: str, branches: Sequence[str]) -> None:
+    """Hold what is about to be sent against the project's rules, as git's hook would."""
+    lines = []
+    for name in branches:
+        tip = project.git.word("rev-parse", f"refs/heads/{name}")
+        words = ("rev-parse", "--verify", "--quiet", f"refs/remotes/{remote}/{name}")
+        there = project.git.run(*words, accept=(0, 1)).decode().strip() or "0" * len(tip)
+        lines.append(f"refs/heads/{name} {tip} refs/heads/{name} {there}")
+    address = project.git.own.get(f"remote.{remote}.url", "")
+    check_lines(project, remote, address, "\n".join(lines), SystemClock().now().date())
 
 
 def _push(project: Project, remote: str, branches: Sequence[str]) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import socket
 import sys
+from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from branchline.foundation.errors import Conflict
 from branchline.journey.hosting import HostedProject
@@ -47,8 +51,9 @@ def connect(
     _set(git, f"remote.{remote}.url", url)
     _set(git, f"remote.{remote}.fetch", f"+refs/heads/*:refs/remotes/{remote}/*")
     _set(git, f"remote.{remote}.annex-uuid", hosted.annex)
-    _set(git, f"remote.{remote}.annexUrl", f"annex+{url}/git-annex/")
+    _set(git, f"remote.{remote}.annexUrl", f"annex+{url}/")
     _set(git, f"remote.{remote}.annex-ignore", "false")
+    _allow(git, private_addresses(ref.url))
     git.forget()
     return url
 
@@ -69,6 +74,28 @@ def settings_of(ref: CentralRef, owner: str, name: str, home: Path) -> list[tupl
     if ref.ca_file is not None:
         found.append((f"http.{url}.sslCAInfo", ref.ca_file))
     return found
+
+
+def private_addresses(url: str) -> list[str]:
+    """Return the addresses of a service that is not on the open network; none for any other.
+
+    git-annex speaks to no such address unless it is told to: a project that came from elsewhere
+    could name one. This one is the person's own central service, pinned at enrolment.
+    """
+    parts = urlsplit(url)
+    try:
+        found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    addresses = dict.fromkeys(str(each[4][0]) for each in found)
+    return [each for each in addresses if not ip_address(each.partition("%")[0]).is_global]
+
+
+def _allow(git: Git, addresses: Sequence[str]) -> None:
+    name = "annex.security.allowed-ip-addresses"
+    known = git.own.get(name, "").split()
+    if "all" not in known and not set(addresses) <= set(known):
+        _set(git, name, " ".join(dict.fromkeys((*known, *addresses))))
 
 
 def _set(git: Git, name: str, value: str) -> None:

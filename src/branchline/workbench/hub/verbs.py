@@ -11,13 +11,14 @@ from branchline.foundation.digest import Digest
 from branchline.foundation.errors import Conflict, NotFound, Refused
 from branchline.foundation.ids import check_name, new_id
 from branchline.journey import acts, hosting, messages
+from branchline.project.cloning import Cloned, Way, clone
 from branchline.project.place import Project
 from branchline.workbench.core import Core
 from branchline.workbench.environment_verbs import silent
 from branchline.workbench.home import CentralRef, WorkbenchHome
 from branchline.workbench.hub.carrying import send_branches
 from branchline.workbench.hub.place import Place, read_place, url_of
-from branchline.workbench.hub.remote import HUB, connect
+from branchline.workbench.hub.remote import HUB, connect, settings_of
 
 T = TypeVar("T")
 
@@ -87,6 +88,37 @@ class HubVerbs:
         connect(project, remote, ref, found, self.home.folder)
         send_branches(project, remote, progress)
         return self.hosted_project(found.place)
+
+    def clone_project(
+        self,
+        place: str,
+        folder: str | Path | None = None,
+        *,
+        get: bool = False,
+        remote: str = HUB,
+        progress: Progress = silent,
+    ) -> Cloned:
+        """Clone a hosted project into a new folder, once it has been looked through.
+
+        Args:
+            place: ``OWNER/NAME``.
+            folder: Where it goes; by default a new one of its name.
+            get: Whether the data's content is brought, too.
+            remote: What git is to call the hub.
+            progress: Told, in a few words, what is done.
+
+        Raises:
+            NotFound: There is none, or not for this person; or nothing was pushed yet.
+            Refused, Conflict: As ``branchline.project.cloning.clone``.
+        """
+        found, ref = self.hosted_project(place), self._at()
+        way = Way(
+            remote,
+            settings_of(ref, found.owner, found.name, self.home.folder),
+            lambda project: connect(project, remote, ref, found, self.home.folder),
+        )
+        url = url_of(ref, found.owner, found.name)
+        return clone(url, Path(folder or found.name), progress, get=get, way=way)
 
     def show_project_to(self, place: str, visibility: acts.Visibility) -> hosting.HostedProject:
         """Say who may read a hosted project besides its collaborators.
