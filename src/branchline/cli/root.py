@@ -19,6 +19,10 @@ COMMANDS = {
         f"{_C}.project.clone:clone",
         "Clone a project into a new folder, once it has been looked through.",
     ),
+    "merge": (
+        f"{_C}.project.merge:merge",
+        "Merge another branch into this one; where the two contradict each other, you choose.",
+    ),
     "status": (f"{_C}.project.status:status", "Show what differs from the last save."),
     "add": (
         f"{_C}.project.save:add",

@@ -10,8 +10,8 @@ from branchline.foundation.keys import Identity
 from branchline.project.activity.files import Recorder, find_record
 from branchline.project.activity.record import Detail, Signed
 from branchline.project.activity.where import commit_of
-from branchline.project.git.command import GitFailed
 from branchline.project.git.intake import Progress
+from branchline.project.git.landing import land
 from branchline.project.names import check_names
 from branchline.project.place import Project
 from branchline.project.saving import commit_only, save
@@ -57,12 +57,12 @@ def switch(project: Project, identity: Identity, name: str, progress: Progress) 
     """
     known = branches(project)
     if name not in known:
-        _check_name(name, known)
+        _check_name(project, name, known)
     saved = save(project, identity, progress, message=f"As it was before the change to {name}")
     if name in known:
-        _check_out(project, name)
+        land(project.git, project.git.word("rev-parse", f"refs/heads/{name}"), name)
         return Switched(name, False, saved.commit, None)
-    _check_out(project, "-b", name)
+    land(project.git, project.git.word("rev-parse", "HEAD"), name)
     return Switched(name, True, saved.commit, _record(project, identity, "create", name, None))
 
 
@@ -88,36 +88,24 @@ def rollback(
     known = branches(project)
     if name in known:
         raise Conflict(f"There is a branch {name!r} already", advice="Give another with --branch")
-    _check_name(name, known)
+    _check_name(project, name, known)
     saved = save(project, identity, progress, message="As it was before a rollback")
     commit = commit_of(project, signed)
     progress("laying out")
-    _check_out(project, "-b", name, commit)
+    land(project.git, commit, name)
     made = _record(project, identity, "rollback", name, signed, commit)
     return Switched(name, True, saved.commit, made)
 
 
-def _check_name(name: str, known: Sequence[str]) -> None:
+def _check_name(project: Project, name: str, known: Sequence[str]) -> None:
     if not name.strip() or len(name) > _LONGEST or name.startswith("-") or name == "git-annex":
         raise Refused(f"{name[:80]!r} is no name for a branch")
     if name.startswith(("adjusted/", "synced/", "views/")):
         raise Refused(f"{name[:80]!r}: git-annex has branches of such names for itself")
+    if not project.git.run("check-ref-format", "--branch", name, accept=(0, 1, 128)):
+        raise Refused(f"{name[:80]!r} is no name for a branch")
     # On some systems a branch is a file, and two that differ by case are one.
     check_names([name], known)
-
-
-def _check_out(project: Project, *words: str) -> None:
-    try:
-        project.git.run("checkout", "--quiet", "--no-overwrite-ignore", *words, "--", unlocked=True)
-    except GitFailed as error:
-        if "would be overwritten" in error.refused:
-            raise Conflict(
-                "A file that .gitignore names is in the way",
-                advice="Move it, then do the same again",
-            ) from error
-        if "not a valid branch name" in error.refused:
-            raise Refused(f"{words[1][:80]!r} is no name for a branch") from error
-        raise
 
 
 def _record(

@@ -19,6 +19,7 @@ from branchline.foundation.errors import NotFound, Refused, Unavailable
 from branchline.foundation.ids import Id, new_id
 from branchline.project.git.annex import Annex
 from branchline.project.git.command import Git
+from branchline.project.git.landing import finish
 
 if TYPE_CHECKING:
     from branchline.project.data.rules import Rules
@@ -115,7 +116,8 @@ class Project:
         """Give the project to change, to one process at a time.
 
         The programs it calls inherit the lock: where they outlive their killed caller, the next
-        one waits for them. What a killed git left behind is cleared away then.
+        one waits for them. What a killed git left behind is cleared away then, and what was about
+        to be laid out is finished.
 
         Raises:
             Unavailable: Somebody else is at work here.
@@ -128,7 +130,9 @@ class Project:
             if marker.exists():
                 self._clear_away()
             marker.touch()
-            yield Project(self.root, (descriptor,))
+            held = Project(self.root, (descriptor,))
+            finish(held.git)
+            yield held
             marker.unlink()
         finally:
             os.close(descriptor)

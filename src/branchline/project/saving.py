@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from branchline.foundation.errors import Conflict, Refused
@@ -24,6 +24,7 @@ from branchline.project.git.intake import WAITING, Progress, Taken, register, ta
 from branchline.project.git.keyed import BACKEND
 from branchline.project.git.keys import key_in_link, object_place
 from branchline.project.manifest import Entry, kind_of, manifest
+from branchline.project.merging.pending import read_pending
 from branchline.project.names import check_names, shown
 from branchline.project.place import Project
 
@@ -45,13 +46,20 @@ class Saved:
     records: Sequence[Signed] = ()
 
 
-def add(project: Project, paths: Sequence[str], progress: Progress) -> int:
+def add(
+    project: Project,
+    paths: Sequence[str],
+    progress: Progress,
+    *,
+    apart: Collection[str] | None = None,
+) -> int:
     """Take files in, so that the next save keeps them; return how many.
 
     Args:
         project: The project, held by its lock.
         paths: Relative to it.
         progress: Told what is done.
+        apart: Left out; those that are merged by hand may then be among the rest.
 
     Raises:
         Refused: A name or a file that cannot be kept; the sentence names it, nothing was taken in.
@@ -67,6 +75,10 @@ def add(project: Project, paths: Sequence[str], progress: Progress) -> int:
         )
     todo = [change for change in found if change.unstaged != "."]
     todo += exposed(project, paths, {change.path for change in todo})
+    if apart is None:
+        _check_by_hand(project, todo)
+    else:
+        todo = [change for change in todo if change.path not in apart]
     _check(project, todo)
     taken, rest = _take_in(project, todo, progress)
     progress("telling git")
@@ -91,6 +103,7 @@ def save(
     *,
     paths: Sequence[str] = (),
     message: str = "",
+    apart: Collection[str] | None = None,
 ) -> Saved:
     """Keep everything that changed, in one commit, and put it on record.
 
@@ -100,12 +113,13 @@ def save(
         progress: Told what is done.
         paths: Only these and what was added before; all by default.
         message: One line on why; by default it says what changed.
+        apart: Paths that are left out: somebody merges them by hand.
 
     Raises:
         Refused: A name or a file that cannot be kept; nothing was saved, nothing is lost.
         Conflict: A file changed while it was read, or a conflict is not resolved.
     """
-    add(project, paths, progress)
+    add(project, paths, progress, apart=apart)
     head = project.git.head()
     entries = manifest(project, head)
     own = [entry for entry in entries if not entry.path.startswith(f"{FOLDER}/")]
@@ -207,6 +221,18 @@ def _stage_records(project: Project, paths: Sequence[str]) -> None:
     project.git.run(
         *("add", "--force", "--pathspec-from-file=-", "--pathspec-file-nul"), feed=names
     )
+
+
+def _check_by_hand(project: Project, changes: Sequence[Change]) -> None:
+    """Refuse a file with both versions of a merge in it."""
+    pending = read_pending(project)
+    both = () if pending is None else pending.by_hand
+    for change in changes:
+        if change.path in both:
+            raise Conflict(
+                f"{shown(change.path)} is being merged by hand",
+                advice="Finish with 'branchline merge --done', or leave the merge with 'branchline merge --abandon'",
+            )
 
 
 def _without_remains(project: Project, changes: Sequence[Change]) -> list[Change]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class Recorder:
     project: Project
     identity: Identity
     clock: Clock = SystemClock()  # noqa: RUF009
+    _held: dict[Digest, bytes] = field(default_factory=dict, init=False)
 
     def write(self, record: dict[str, Any], *details: Detail) -> tuple[Signed, list[str]]:
         """Sign a record, write it durably, and return it with the paths that were written.
@@ -51,8 +52,38 @@ class Recorder:
             record: What differs from one record to the next; see `Record`.
             details: Its parts.
         """
+        signed, lacking = self._next(record, details)
+        project, path = self.project, f"{FOLDER}/{signed.name}"
+        for name, text in (*lacking.items(), (path, signed.text)):
+            place = check_inside(project.root, name)
+            make_folder(place.parent, 0o755)
+            write_durably(place, text)
+        self.remember(signed)
+        blobs = [f"{BLOBS}/{blob_name(d.digest)}" for d in details if d.digest is not None]
+        return signed, [*lacking, path, *blobs]
+
+    def prepare(self, record: dict[str, Any], *details: Detail) -> tuple[Signed, dict[str, bytes]]:
+        """Sign a record that a commit will bring; return it, and the files it needs, by path.
+
+        Nothing is written. Once the commit is laid out, `remember` the record.
+        """
+        signed, files = self._next(record, details)
+        files[f"{FOLDER}/{signed.name}"] = signed.text
+        for digest, content in self._held.items():
+            files[f"{BLOBS}/{blob_name(digest)}"] = content
+        return signed, files
+
+    def remember(self, signed: Signed) -> None:
+        """Take note of this clone's last record, so that its loss would be noticed."""
+        made = signed.record
+        keep_seen(self.project, {made.clone: Seen(made.seq, signed.digest, made.at)})
+
+    def _next(
+        self, record: dict[str, Any], details: tuple[Detail, ...]
+    ) -> tuple[Signed, dict[str, bytes]]:
+        """Return this clone's next record, and those before it that are not in the folder."""
         project, clone = self.project, self.project.clone_id()
-        last, restored = _own_last(project, clone)
+        last, lacking = _own_last(project, clone)
         who = {**user(), **project.git.own}
         at = rfc3339(self.clock.now())
         made = Record(
@@ -70,14 +101,16 @@ class Recorder:
             made = msgspec.structs.replace(
                 made, tags=(*made.tags, f"copy-of:{project.clone_before()}")
             )
-        signed = sign(made, self.identity)
-        path = f"{FOLDER}/{signed.name}"
-        place = check_inside(project.root, path)
-        make_folder(place.parent, 0o755)
-        write_durably(place, signed.text)
-        keep_seen(project, {clone: Seen(made.seq, signed.digest, made.at)})
-        blobs = [f"{BLOBS}/{blob_name(d.digest)}" for d in details if d.digest is not None]
-        return signed, [*restored, path, *blobs]
+        return sign(made, self.identity), lacking
+
+    def whole(self, kind: Kind, value: Any) -> Detail:
+        """Return a detail for a record that is prepared: inside it, or a blob that it brings."""
+        encoded = msgspec.json.encode(value)
+        if len(encoded) <= _INLINE:
+            return Detail(kind, value)
+        digest = digest_of(encoded)
+        self._held[digest] = encoded
+        return Detail(kind, digest=digest, size=len(encoded), media="application/json")
 
     def keep(self, kind: Kind, content: bytes, media: str) -> Detail:
         """Return a detail with content: inside the record if small text, or else as a blob."""
@@ -194,26 +227,24 @@ def last_record(project: Project, clone: str) -> Signed | None:
     return None
 
 
-def _own_last(project: Project, clone: str) -> tuple[Seen | None, list[str]]:
-    """Return the last record of this clone, and the paths that were put back to have its chain whole.
+def _own_last(project: Project, clone: str) -> tuple[Seen | None, dict[str, bytes]]:
+    """Return the last record of this clone, and the files that are missing for its chain to be whole.
 
     Where an older commit or another branch is checked out, later records of this clone are not in
-    the folder. They are put back from where they were committed: the chain goes on, on any branch.
+    the folder. They come back from where they were committed: the chain goes on, on any branch.
     """
     last = last_record(project, clone)
     here = None if last is None else Seen(last.record.seq, last.digest, last.record.at)
     known = read_seen(project).get(clone)
     if known is None or (here is not None and here.seq >= known.seq):
-        return here, []
-    restored = []
+        return here, {}
     present = set(record_names(project.root))
-    for name, text in committed_records(project, clone):
-        if name not in present:
-            place = check_inside(project.root, f"{FOLDER}/{name}")
-            make_folder(place.parent, 0o755)
-            write_durably(place, text)
-            restored.append(f"{FOLDER}/{name}")
-    return known, restored
+    lacking = {
+        f"{FOLDER}/{name}": text
+        for name, text in committed_records(project, clone)
+        if name not in present
+    }
+    return known, lacking
 
 
 def committed_records(project: Project, clone: str) -> list[tuple[str, bytes]]:

@@ -102,7 +102,7 @@ def _check_history(project: Project, records: list[Signed]) -> list[Fault]:
 def _check_trees(project: Project, records: list[Signed]) -> list[Fault]:
     """Hold the files that were committed with each save against the tree that its record signed."""
     saved = {f"{FOLDER}/{s.name}": s for s in records if s.record.tree is not None}
-    words = (*ADDED, "--name-only", "--root", "-z")
+    words = (*ADDED, "--root", "-z")
     printed = project.git.run(*words, "--format=%x01%H", "--", FOLDER).decode(errors="replace")
     added: dict[str, list[str]] = {}
     for part in printed.split("\x01")[1:]:

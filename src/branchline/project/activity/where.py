@@ -8,8 +8,11 @@ from branchline.project.activity.record import Signed
 from branchline.project.place import Project
 from branchline.project.saving import without_activity
 
-ADDED = ("log", "--all", "--full-history", "--diff-filter=A", "--no-renames")
-"""The call of git that lists commits which add files; on any branch, whatever was merged later."""
+ADDED = ("log", "--all", "--full-history", "--diff-filter=A", "--no-renames", "-c", "--name-only")
+"""The call of git that lists commits which add files; on any branch, whatever was merged later.
+
+Of a merge, what neither parent has: its own record.
+"""
 
 
 def commit_of(project: Project, signed: Signed) -> str:
@@ -21,7 +24,10 @@ def commit_of(project: Project, signed: Signed) -> str:
     Raises:
         NotFound: No commit has it.
     """
-    found = project.git.word(*ADDED, "--format=%H", "--", f"{FOLDER}/{signed.name}").split()
+    name = f"{FOLDER}/{signed.name}"
+    found = [
+        word for word in project.git.word(*ADDED, "--format=%H", "--", name).split() if word != name
+    ]
     if not found:
         raise NotFound(f"No commit has the record {signed.digest[7:19]}")
     if signed.record.tree is not None:
