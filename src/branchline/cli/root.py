@@ -45,6 +45,10 @@ COMMANDS = {
         f"{_C}.project.lab:lab",
         "Open JupyterLab in the project's environment; every cell that is run goes on record.",
     ),
+    "workbench": (
+        f"{_C}.project.workbench:workbench",
+        "Show projects in the browser: what was done, live, with figures; files, environment, branches.",
+    ),
     "run": (
         f"{_C}.project.run:run",
         "Run a command in the project's environment, save what it wrote, and put it on record.",

@@ -17,7 +17,7 @@ EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _WORDS = {"A": "new", "M": "changed", "T": "changed", "D": "removed"}
 _LINK = "120000"
 _KINDS = {"data": "data", "results": "data", "environment": "environment"}
-_ENVIRONMENT_FILES = frozenset((
+ENVIRONMENT_FILES = frozenset((
     *("branchline.lock", "pylock.toml", "requirements.txt", "environment.yml", "apt.txt"),
     *("environment.yaml", "install.R", "runtime.txt", "Pipfile", "Pipfile.lock", "Dockerfile"),
     *("pyproject.toml", "postBuild", "start", "Project.toml", "DESCRIPTION"),
@@ -85,8 +85,8 @@ def staged(project: Project, found: Sequence[tuple[str, str, str, str]]) -> list
 def kind_of(path: str) -> str:
     """Return what kind of record tells of a path: code, data or environment."""
     first, _, rest = path.partition("/")
-    if not rest and path in _ENVIRONMENT_FILES:
+    if not rest and path in ENVIRONMENT_FILES:
         return "environment"
-    if first in ("binder", ".binder") and rest in _ENVIRONMENT_FILES:
+    if first in ("binder", ".binder") and rest in ENVIRONMENT_FILES:
         return "environment"
     return _KINDS.get(first, "code") if rest else "code"

@@ -48,7 +48,7 @@ class Hit(msgspec.Struct, frozen=True):
         name: The record's file below ``activity``, or the file's path.
         at: When the record was made; empty for a file.
         title: What the record says it is, or the file's path.
-        found: The words with what stands around them, in brackets.
+        found: The words with what stands around them, marked.
     """
 
     kind: Literal["record", "file"]
@@ -58,7 +58,14 @@ class Hit(msgspec.Struct, frozen=True):
     found: str
 
 
-def find(project: Project, wanted: str, *, most: int = 20, kind: str = "") -> list[Hit]:
+def find(
+    project: Project,
+    wanted: str,
+    *,
+    most: int = 20,
+    kind: str = "",
+    marks: tuple[str, str] = ("[", "]"),
+) -> list[Hit]:
     """Return what has all of some words, or words that begin with them; best first.
 
     Args:
@@ -66,6 +73,7 @@ def find(project: Project, wanted: str, *, most: int = 20, kind: str = "") -> li
         wanted: The words; case and accents do not matter.
         most: How many hits at most.
         kind: ``record`` or ``file``; both by default.
+        marks: What stands before and after a word that was found.
 
     Raises:
         Refused: There is no word to look for.
@@ -75,25 +83,25 @@ def find(project: Project, wanted: str, *, most: int = 20, kind: str = "") -> li
         raise Refused(f"{wanted[:80]!r} has no word to look for", advice="Give letters or digits")
     query = " ".join(f'"{word}"*' for word in words)
     try:
-        return _find(project, query, most, kind)
+        return _find(project, query, most, kind, marks)
     except sqlite3.DatabaseError:
         # Whatever became of the index: everything in it can be had again.
         for file in project.state.glob(f"{_FILE}*"):
             file.unlink()
-        return _find(project, query, most, kind)
+        return _find(project, query, most, kind, marks)
 
 
-def _find(project: Project, query: str, most: int, kind: str) -> list[Hit]:
+def _find(project: Project, query: str, most: int, kind: str, marks: tuple[str, str]) -> list[Hit]:
     with closing(_open(make_folder(project.state) / _FILE)) as index:
         with index:
             _take_records(project, index)
             _take_files(project, index)
         rows = index.execute(
-            "SELECT e.kind, e.name, e.at, words.title, snippet(words, -1, '[', ']', ' … ', 12)"
+            "SELECT e.kind, e.name, e.at, words.title, snippet(words, -1, ?, ?, ' … ', 12)"
             " FROM words JOIN entries e ON e.id = words.rowid"
             " WHERE words MATCH ? AND (? = '' OR e.kind = ?)"
             " ORDER BY bm25(words, 4.0, 1.0), e.at DESC, e.name LIMIT ?",
-            (query, kind, kind, most),
+            (*marks, query, kind, kind, most),
         )
         return [Hit(*row) for row in rows]
 

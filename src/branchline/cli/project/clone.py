@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from branchline.cli.frame import Answer, lines, verb, working
+from branchline.cli.project.places import remember
 from branchline.cli.researcher import HOME
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def clone(source: str, folder: Path | None, get: bool, home: Path) -> Answer:
         folder = Path(found[1])
     with working("cloning") as progress:
         cloned = _fetched(source, folder, progress, home, get=get)
+    remember(home, cloned.project)
     described = cloned.project.described
     data = {
         "project": described.id,

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from branchline.cli.frame import Answer, lines, verb, working
-from branchline.cli.project.places import identity_of
+from branchline.cli.project.places import identity_of, remember
 from branchline.cli.researcher import HOME
 
 
@@ -28,6 +28,7 @@ def init(folder: Path, name: str, about: str, home: Path) -> Answer:
 
     with working("beginning") as progress:
         begun = begin(folder, identity_of(home), progress, name=name, about=about)
+    remember(home, begun.project)
     described = begun.project.described
     data = {
         "project": described.id,

@@ -11,7 +11,7 @@ from branchline.cli.environment.stores import opened as opened_store
 from branchline.cli.environment.stores import store_option
 from branchline.cli.frame import Verb
 from branchline.cli.labs import serve
-from branchline.cli.project.places import identity_of, opened, project_option
+from branchline.cli.project.places import identity_of, opened, project_option, remember
 from branchline.cli.researcher import HOME
 
 
@@ -34,6 +34,7 @@ def lab(port: int, network: bool, where: Path, folder: Path | None, home: Path) 
     from branchline.project.notebook.recording import Recording
 
     project, identity = opened(where), identity_of(home)
+    remember(home, project)
     image = image_named(project.root)
     mount = mount_image(opened_store(folder), image)
     if network:

@@ -52,6 +52,13 @@ def identity_of(home: Path) -> Identity:
     return WorkbenchHome(home).identity
 
 
+def remember(home: Path, project: Project) -> None:
+    """Remember a project of this machine: the workbench's pages list it."""
+    from branchline.workbench.known import KnownProjects
+
+    KnownProjects(home).remember(project.root)
+
+
 def relative(project: Project, paths: Sequence[Path], *, new: bool = False) -> list[str]:
     """Return paths as the project names them; links on the way are not followed.
 

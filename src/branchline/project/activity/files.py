@@ -25,7 +25,9 @@ from branchline.project.place import Project, check_inside
 
 FOLDER = "activity"
 BLOBS = f"{FOLDER}/blobs"
-_RECORD = re.compile(r"^clone-[a-z2-7]{26}/[0-9]{4}-[0-9]{2}/[0-9]{6,}-[0-9a-f]{16}\.json$")
+RECORD = re.compile(r"^clone-[a-z2-7]{26}/[0-9]{4}-[0-9]{2}/[0-9]{6,}-[0-9a-f]{16}\.json$")
+"""A record's file below ``activity``."""
+
 _INLINE = 8 << 10
 _SHORTEST = 6
 
@@ -149,7 +151,11 @@ def read_blob(project: Project, digest: Digest) -> bytes:
     """
     path = f"{BLOBS}/{blob_name(digest)}"
     try:
-        data = (project.root / path).read_bytes()
+        file = project.root / path
+        # What a project from elsewhere holds in its place may have no end.
+        if file.exists() and not file.is_file():
+            raise Corrupt(f"The content {path} is no file")
+        data = file.read_bytes()
     except FileNotFoundError:
         raise NotFound(
             f"The content {path} is not in this clone", advice=f"Get it with 'git annex get {path}'"
@@ -181,9 +187,9 @@ def record_names(root: Path) -> list[str]:
     for clone in _entries(root / FOLDER):
         for month in _entries(root / FOLDER / clone):
             for name in _entries(root / FOLDER / clone / month):
-                if _RECORD.match(path := f"{clone}/{month}/{name}"):
+                if RECORD.match(path := f"{clone}/{month}/{name}"):
                     found.append(path)
-    return sorted(found, key=lambda path: (path.split("/")[1], path.split("/")[0], _number(path)))
+    return sorted(found, key=lambda path: (path.split("/")[1], path.split("/")[0], number_of(path)))
 
 
 def chains_back(root: Path) -> list[Iterator[str]]:
@@ -194,7 +200,7 @@ def chains_back(root: Path) -> list[Iterator[str]]:
 def _chain_back(root: Path, clone: str) -> Iterator[str]:
     for month in sorted(_entries(root / FOLDER / clone), reverse=True):
         paths = [f"{clone}/{month}/{name}" for name in _entries(root / FOLDER / clone / month)]
-        yield from sorted(filter(_RECORD.match, paths), key=_number, reverse=True)
+        yield from sorted(filter(RECORD.match, paths), key=number_of, reverse=True)
 
 
 def strangers(root: Path) -> list[str]:
@@ -205,7 +211,7 @@ def strangers(root: Path) -> list[str]:
             continue
         for folder, _, names in os.walk(root / FOLDER / clone):
             below = Path(folder).relative_to(root / FOLDER).as_posix()
-            found += [f"{below}/{n}" for n in names if not _RECORD.match(f"{below}/{n}")]
+            found += [f"{below}/{n}" for n in names if not RECORD.match(f"{below}/{n}")]
     return [name for name in sorted(found) if not name.endswith(".tmp")]
 
 
@@ -217,9 +223,9 @@ def last_record(project: Project, clone: str) -> Signed | None:
     """
     base = project.root / FOLDER / clone
     for month in sorted(_entries(base), reverse=True):
-        names = [n for n in _entries(base / month) if _RECORD.match(f"{clone}/{month}/{n}")]
+        names = [n for n in _entries(base / month) if RECORD.match(f"{clone}/{month}/{n}")]
         if names:
-            name = f"{clone}/{month}/{max(names, key=_number)}"
+            name = f"{clone}/{month}/{max(names, key=number_of)}"
             try:
                 return read_record((project.root / FOLDER / name).read_bytes(), f"record {name}")
             except Refused as error:
@@ -255,7 +261,7 @@ def committed_records(project: Project, clone: str) -> list[tuple[str, bytes]]:
         for line in project.git.lines("ls-tree", "-r", "-z", ref, "--", at):
             head, _, path = line.partition("\t")
             name = path.removeprefix(f"{FOLDER}/")
-            if _RECORD.match(name):
+            if RECORD.match(name):
                 names[name] = head.split()[2]
     asked = "".join(f"{each}\n" for each in names.values()).encode()
     return list(zip(names, read_objects(project.git, asked, len(names)), strict=True))
@@ -300,7 +306,8 @@ def keep_seen(project: Project, heads: dict[str, Seen]) -> None:
     write_durably(make_folder(project.state) / "seen.json", msgspec.json.encode(known))
 
 
-def _number(name: str) -> int:
+def number_of(name: str) -> int:
+    """Return a record's number in its clone, by its file's name."""
     return int(name.rpartition("/")[2].partition("-")[0])
 
 

@@ -1,0 +1,158 @@
+"""What is open: projects with their activity in memory, and everybody who looks on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from branchline.environment.image.store import Store
+from branchline.foundation.errors import NotFound
+from branchline.foundation.keys import Identity
+from branchline.project.activity.timeline import Timeline
+from branchline.project.place import Project
+from branchline.workbench.home import WorkbenchHome
+from branchline.workbench.known import KnownProjects
+from branchline.workbench.pages.jobs import Job, Jobs
+
+_LOOK_SECONDS = 0.2
+_WATCHED = ("branchline/seen.json", "HEAD", "index")
+"""What changes below ``.git`` with every record, branch and save."""
+
+Event = dict[str, Any]
+
+
+@dataclass
+class Opened:
+    """A project that is open.
+
+    Args:
+        key: Its name in addresses.
+        project: The project.
+        timeline: Its activity.
+    """
+
+    key: str
+    project: Project
+    timeline: Timeline
+    jobs: Jobs = field(init=False)
+    _told: set[asyncio.Queue[Event | None]] = field(default_factory=set)
+    _looking: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        self.jobs = Jobs(self._job_changed)
+
+    @property
+    def base(self) -> str:
+        """What its addresses begin with."""
+        return f"/p/{self.key}"
+
+    @contextmanager
+    def told(self) -> Iterator[asyncio.Queue[Event | None]]:
+        """Give a queue that is told of what changes, while entered; None at the end of all."""
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._told.add(queue)
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look())
+        try:
+            yield queue
+        finally:
+            self._told.discard(queue)
+            if not self._told and self._looking is not None:
+                self._looking.cancel()
+                self._looking = None
+
+    def tell(self, event: Event | None) -> None:
+        """Tell everybody who looks on."""
+        for queue in self._told:
+            queue.put_nowait(event)
+
+    def _job_changed(self, job: Job) -> None:
+        self.tell({"kind": "job", **job.as_json()})
+
+    async def _look(self) -> None:
+        """Notice what other programs write: a few looks a second at three files cost nothing."""
+        before = self._state()
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            now = self._state()
+            if now != before:
+                self.tell({"kind": "changed", "records": now[0] != before[0]})
+                before = now
+
+    def _state(self) -> tuple[tuple[int, int], ...]:
+        return tuple(_stamp(self.project.root / ".git" / name) for name in _WATCHED)
+
+
+class Desk:
+    """Everything one person has open on this machine.
+
+    Args:
+        home: The person's data folder.
+        store: Where images are.
+        lab: The command line that starts a lab; the page shows it.
+    """
+
+    def __init__(self, home: WorkbenchHome, store: Store) -> None:
+        self.home, self.store = home, store
+        self.known = KnownProjects(home.folder)
+        self._open: dict[str, Opened] = {}
+
+    @property
+    def identity(self) -> Identity:
+        """The person's keys."""
+        return self.home.identity
+
+    def open(self, key: str) -> Opened:
+        """Return a project by its key.
+
+        Raises:
+            NotFound: None is known by it, or it is not where it was.
+            Refused: Its repository would run programs, or look elsewhere.
+        """
+        root = self.known.place(key)
+        if root is None:
+            raise NotFound("There is no such project here", advice="Choose one from the list")
+        if not root.is_dir():
+            self._open.pop(key, None)
+            raise NotFound(f"{root} is not there any more", advice="Put it back, or forget it")
+        if key not in self._open:
+            project = Project.open(root)
+            self._open[key] = Opened(key, project, Timeline(project))
+        return self._open[key]
+
+    def add(self, folder: Path) -> Opened:
+        """Open the project that a folder is in, and remember it.
+
+        Raises:
+            NotFound: It is in none.
+            Refused: Its repository would run programs, or look elsewhere.
+        """
+        return self.open(self.known.remember(Project.open(folder).root))
+
+    def forget(self, key: str) -> None:
+        """Leave a project out of the list; nothing of it changes."""
+        self._open.pop(key, None)
+        self.known.forget(key)
+
+    def leave(self) -> None:
+        """Tell everybody who looks on that it is over."""
+        for opened in self._open.values():
+            opened.tell(None)
+
+    async def close(self) -> None:
+        """Wait for what is under way."""
+        for opened in self._open.values():
+            await opened.jobs.close()
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    try:
+        found = os.stat(file)
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_ino
