@@ -203,6 +203,8 @@ class Api(CosigningApi, HubApi):
             return await self._desk.voided(entry, act, call.by, beside)
         if isinstance(act, acts.EntryErased):
             return await self._desk.erase(entry, act, call.by, beside)
+        if isinstance(act, acts.GrantGiven):
+            return await self._desk.record(entry, act, call.by, beside=beside)
         if isinstance(act, acts.HostedAct):
             return await self._hub.take(entry, act, call.by, beside)
         raise Refused("This act is not taken in here", advice="Use the route made for it")

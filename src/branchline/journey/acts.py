@@ -340,6 +340,19 @@ class EntryErased(Act, frozen=True, tag="entry.erased"):
     study: Name | None
 
 
+class GrantGiven(Act, frozen=True, tag="grant.given"):
+    """A party let another one see fields of what it signed.
+
+    To whom and which, only the two of them know: the grant is sealed. Either can show by it that
+    this is the entry.
+
+    Args:
+        grant: Digest of the grant's file, as it was sealed.
+    """
+
+    grant: WireDigest
+
+
 class HostedAct(Act, frozen=True):
     """An act upon a project that central hosts.
 
@@ -480,6 +493,7 @@ AnyAct: Any = (
     | StopFinished
     | ActVoided
     | EntryErased
+    | GrantGiven
     | ProjectPublished
     | ProjectCopied
     | ProjectShown
@@ -513,6 +527,7 @@ CLASSES = Classes(
         "dataset_version": TECHNICAL,
         "possession": TECHNICAL,
         "topic": TECHNICAL,
+        "grant": TECHNICAL,
         "clone": TECHNICAL,
         "heads": TECHNICAL,
         "changes": TECHNICAL,

@@ -92,11 +92,13 @@ class PackageReport(msgspec.Struct, frozen=True):
         contents: What the package says of itself.
         steps: Every step, in order.
         entries: The open fields of every entry shown, by position.
+        shown: Every entry shown, by position; to be opened further by whoever has a grant.
     """
 
     contents: Contents
     steps: tuple[Step, ...]
     entries: Mapping[int, Mapping[str, Any]]
+    shown: Mapping[int, Entry] = {}
 
     @property
     def verified(self) -> bool:
@@ -144,7 +146,7 @@ def verify_package(path: Path, *, policy_digest: str | None = None) -> PackageRe
             if outcome in (Outcome.PASSED, Outcome.NOT_INCLUDED):
                 settled.add(name)
             steps.append(Step(number, name, says, outcome, reason, found))
-        return PackageReport(case.contents, tuple(steps), case.fields)
+        return PackageReport(case.contents, tuple(steps), case.fields, case.entries)
 
 
 def _opened(path: Path) -> zipfile.ZipFile:

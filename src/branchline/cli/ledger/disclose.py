@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from branchline.cli.frame import Answer, lines, verb
+from branchline.cli.frame import Answer, lines, verb, working
 from branchline.cli.ledger.asking import Own
-from branchline.cli.ledger.homes import HOME, OFFLINE, folder_of, holdings, own_entry, position_of
+from branchline.cli.ledger.homes import HOME, folder_of, holdings, own_entry, position_of
+from branchline.cli.ledger.saying import say
 from branchline.foundation.errors import Conflict, Refused
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 @click.option("--epoch", type=int, help="Without --entry: of another epoch than the present one.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False),
               help="The file to write.  [default: PARTY.grant]")  # fmt: skip
-@OFFLINE
 @HOME
 def disclose(
     recipient: str,
@@ -41,7 +41,6 @@ def disclose(
     epoch: int | None,
     out: Path | None,
     home: Path | None,
-    offline: bool,
 ) -> Answer:
     """Let one party see some fields of your own entries.
 
@@ -49,14 +48,20 @@ def disclose(
     it opens that class in all entries of yours in this epoch, those to come included; with --entry
     one entry, or the classes or fields of it that you name. What was seen cannot be unseen; a
     class's grant ends with the epoch (see 'ledger epoch').
+
+    That you gave a grant is an act, and stands in the ledger before the file is written: the digest of
+    the file, and nothing of whom it is for or what it opens.
     """
-    from branchline.foundation.clock import SystemClock
+    from branchline.foundation.clock import SystemClock, rfc3339
+    from branchline.foundation.digest import digest_of
     from branchline.foundation.durable import write_once
+    from branchline.foundation.ids import new_id
+    from branchline.journey.acts import GrantGiven
     from branchline.journey.granting import check_class
     from branchline.ledger.grants import seal_grant
 
     folder, kind = folder_of(home)
-    own, held = Own(folder, kind, offline=offline), holdings(folder, offline=offline)
+    own, held = Own(folder, kind), holdings(folder)
     names = [check_class(name) for name in classes]
     if not (names or entries or fields):
         raise Refused("Nothing is to be disclosed", advice="Name a --class or an --entry")
@@ -68,11 +73,25 @@ def disclose(
         secret = own.epochs.current() if epoch is None else own.epochs.secret(epoch)
         items = [secret.class_key(name) for name in dict.fromkeys(names)]
     file = out or Path(f"{recipient}.grant")
-    data = seal_grant(items, own.identity, keys, SystemClock().now())
+    taken = Conflict(f"{file} is there already", advice="Give another name with --out")
+    if file.exists():
+        raise taken
+    now = SystemClock().now()
+    data = seal_grant(items, own.identity, keys, now)
+    act = GrantGiven(id=new_id("act"), at=rfc3339(now), grant=digest_of(data))
+    if kind != "central":  # its commands have no line to the running service
+        with working("entering it in the ledger"):
+            say(folder, kind, act)
     if not write_once(file, data, mode=0o600):
-        raise Conflict(f"{file} is there already", advice="Give another name with --out")
+        raise taken
     says = [said_of(item) for item in items]
-    answer = {"file": str(file), "to": recipient, "key": keys.id, "opens": says}
+    answer = {
+        "file": str(file),
+        "to": recipient,
+        "key": keys.id,
+        "opens": says,
+        "act": None if kind == "central" else act.id,
+    }
     text = lines(
         f"{file}: for {recipient} only (key {keys.id[:12]})",
         *(f"  {each['says']}" for each in says),

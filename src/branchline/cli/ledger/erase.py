@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from branchline.cli.frame import Answer, lines, verb, working
 from branchline.cli.ledger.homes import HOME, folder_of, holdings, own_entry, position_of, update
+from branchline.cli.ledger.saying import say
 from branchline.foundation.errors import Refused
-
-if TYPE_CHECKING:
-    from branchline.journey.acts import EntryErased
 
 
 @verb(None, "erase", "branchline ledger erase act-… --home /srv/branchline/station")
@@ -47,7 +44,7 @@ def erase(entry: str, part: str, home: Path | None) -> Answer:
     act = erasing(known.entry, own, part, held.erasures(), id=new_id("act"), at=at)
     was = acts.read_act(known.entry, own)
     with working("erasing"):
-        _say(folder, kind, act)
+        say(folder, kind, act)
     update(folder, kind)  # and with it, here
     fields = sorted(acts.people_in(was))
     data = {
@@ -63,41 +60,3 @@ def erase(entry: str, part: str, home: Path | None) -> Answer:
         "Tell those who may have copied them elsewhere, and mind your backups.",
     )
     return Answer(data, text)
-
-
-def _say(folder: Path, kind: str, act: EntryErased) -> None:
-    import asyncio
-
-    asyncio.run(_at_station(folder, act) if kind == "station" else _by_person(folder, act))
-
-
-async def _at_station(folder: Path, act: EntryErased) -> None:
-    from branchline.foundation.clock import SystemClock
-    from branchline.foundation.database import open_database
-    from branchline.foundation.http.client import ApiClient
-    from branchline.journey import acts
-    from branchline.station.saying import say
-    from branchline.station.settings import StationHome
-    from branchline.station.store import StationStore
-
-    home, clock = StationHome(folder), SystemClock()
-    central, identity, secret = home.settings().central, home.identity, home.epochs.current()
-    store = StationStore(open_database(home.database), clock)
-    client = ApiClient(central.url, identity, ca_file=central.ca_file, clock=clock, retry_seconds=5)
-    try:
-        await say(store, client, lambda a, tags: acts.seal_act(a, identity, secret, tags), act)
-    finally:
-        await client.close()
-
-
-async def _by_person(folder: Path, act: EntryErased) -> None:
-    from branchline.foundation.clock import SystemClock
-    from branchline.workbench.core import Core
-    from branchline.workbench.home import WorkbenchHome
-
-    home = WorkbenchHome(folder)
-    core = Core(home, home.central(), SystemClock())
-    try:
-        await core.act(act)
-    finally:
-        await core.close()

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from branchline.cli.frame import Answer, lines, verb
-from branchline.cli.ledger.asking import Own
-from branchline.cli.ledger.grants import FROM, GRANT, opened
-from branchline.cli.ledger.homes import HOME, folder_of, holdings
+from branchline.cli.ledger.grants import FROM, GRANT
+from branchline.cli.ledger.homes import HOME, OFFLINE
+from branchline.cli.ledger.opening import Granted
 from branchline.foundation.errors import BranchlineError, Corrupt, Refused
 
 if TYPE_CHECKING:
     from branchline.ledger.proof.policy import Policy
-
-Opener = Callable[[bytes, Path], dict[str, Any]]
-"""Gives what a grant opens of the entry in a file."""
 
 _RECEIPT = b"c2sp.org/tlog-proof@v1\n"
 
@@ -41,6 +37,7 @@ _RECEIPT = b"c2sp.org/tlog-proof@v1\n"
 )
 @GRANT
 @FROM
+@OFFLINE
 @HOME
 def verify(
     files: tuple[Path, ...],
@@ -49,21 +46,25 @@ def verify(
     grant: Path | None,
     giver: str | None,
     home: Path | None,
+    offline: bool,
 ) -> Answer:
     """Check receipts, evidence and packages, offline.
 
-    A receipt N.tlog-proof is checked with the entry beside it, N.sd-jwt. With a grant made for the
-    owner of the folder, the entry's signature is checked, too, and what the grant opens is shown;
-    classes are opened from N.beside, which 'ledger show --save' writes. Central is asked only for the
-    keys of a party named with --from that no study of the owner's names. A package brings its policy;
+    A receipt N.tlog-proof is checked with the entry beside it, N.sd-jwt. A package brings its policy;
     give its digest to compare. Exits with 6 if anything does not hold.
+
+    With a grant made for the owner of the folder, the entry's signature is checked, too, and what the
+    grant opens is shown, of a package's entries as well. Classes are opened from N.beside, which 'ledger
+    show --save' writes; for a package they may lie next to it, and central is asked for those that do
+    not. Otherwise central is asked only for the keys of a party named with --from that no study of the
+    owner's names; with --offline for nothing.
     """
     from branchline.ledger.proof.policy import parse_policy
 
     trusted = None if policy is None else parse_policy(policy.read_bytes())
     if trusted is not None and digest not in (None, trusted.digest):
         raise Corrupt(f"The policy is {trusted.digest}; expected {digest}")
-    opener = None if grant is None else _opener(grant, giver, home)
+    opener = None if grant is None else Granted(grant, giver, home, offline=offline)
     found = [_one(file, trusted, digest, opener) for file in files]
     bad = sum(not each["holds"] for each in found)
     shown = [line for each in found for line in each.pop("lines")]
@@ -73,27 +74,8 @@ def verify(
     )
 
 
-def _opener(grant: Path, giver: str | None, home: Path | None) -> Opener:
-    """Return what opens an entry's file with a grant, and checks the entry's signature."""
-    from branchline.journey.granting import opened_by
-    from branchline.ledger.beside import parse_beside
-    from branchline.ledger.entry import Entry, open_entry
-
-    held = holdings(home, offline=True)
-    # Central is asked for one thing only, if at all: the keys of a giver whom no study names.
-    found, keys, name = opened(held, Own(*folder_of(home)), grant, giver)
-
-    def fields(leaf: bytes, file: Path) -> dict[str, Any]:
-        data = file.with_suffix(".beside")
-        beside = parse_beside(data.read_bytes()) if data.exists() else None
-        entry = Entry(leaf.decode("ascii", "replace"))
-        return {"by": name, "fields": open_entry(opened_by(found, entry, beside), keys)}
-
-    return fields
-
-
 def _one(
-    file: Path, policy: Policy | None, digest: str | None, opener: Opener | None
+    file: Path, policy: Policy | None, digest: str | None, opener: Granted | None
 ) -> dict[str, Any]:
     from branchline.ledger.proof.evidence import HEADER
 
@@ -101,7 +83,7 @@ def _one(
         head = opened.read(64)
     try:
         if head.startswith(b"PK"):
-            return _package(file, digest or (policy.digest if policy else None))
+            return _package(file, digest or (policy.digest if policy else None), opener)
         if policy is None:
             raise Refused(
                 f"Without a policy nothing can be said of {file}", advice="Give it with --policy"
@@ -109,7 +91,7 @@ def _one(
         shown: dict[str, Any] = {}
         if head.startswith(_RECEIPT):
             said, leaf = _receipt(file, policy)
-            shown = {} if opener is None else opener(leaf, file)
+            shown = {} if opener is None else opener.entry(leaf, file)
         elif head.startswith(HEADER.encode()):
             said = _evidence(file, policy)
         else:
@@ -161,7 +143,7 @@ def _evidence(file: Path, policy: Policy) -> str:
     raise errors[0]
 
 
-def _package(file: Path, digest: str | None) -> dict[str, Any]:
+def _package(file: Path, digest: str | None, opener: Granted | None) -> dict[str, Any]:
     import msgspec
 
     from branchline.ledger.package_check import verify_package
@@ -171,11 +153,18 @@ def _package(file: Path, digest: str | None) -> dict[str, Any]:
              for step in report.steps]  # fmt: skip
     mark = "✓" if report.verified else "✗"
     about = report.contents.about
+    shown: dict[str, Any] = {}
+    if opener is not None and report.verified:
+        shown = opener.package(report.shown, file)
+        steps.append(f"  signed by {shown['by']}; the grant opens")
+        for at, fields in shown["opened"].items():
+            steps += [f"  {at:>6}  {name:<16}{value}" for name, value in fields.items()]
     return {
         "file": str(file),
         "holds": report.verified,
         "says": about,
         "recipient": report.contents.recipient,
         "steps": msgspec.to_builtins(report.steps),
+        **shown,
         "lines": [f"{mark} {file}: {about}", *steps],
     }
