@@ -122,16 +122,21 @@ def try_(
 @verb(train, "pack", "branchline train pack ./my-train --output my-train.tar")
 @FOLDER
 @click.option("--output", type=click.Path(path_type=Path), help="Write the bundle to a file.")
+@click.option(
+    "--list", "used", multiple=True, metavar="NAME", help="A data list it was made with: test@2."
+)
 @HOME
-def pack(folder: Path, output: Path | None, home: Path) -> Answer:
+def pack(folder: Path, output: Path | None, used: tuple[str, ...], home: Path) -> Answer:
     """Make a train's bundle, name it by its digest, sign it, and keep it in your home.
 
-    With --output the bundle is written to a file, too, and its signature beside it (.jws).
+    With --output the bundle is written to a file, too, and its signature beside it (.jws). In a
+    project it names the commit, the last record of the activity, and the data lists; the folder has
+    to be saved.
     """
     from branchline.foundation.durable import write_durably
 
     with client(home) as researcher:
-        bundle = researcher.pack(folder)
+        bundle = researcher.pack(folder, used)
         _, kept = researcher.home.train(bundle.digest)
     if output is not None:
         write_durably(output, bundle.data)

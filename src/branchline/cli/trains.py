@@ -10,6 +10,7 @@ from branchline.cli.frame import Answer, lines
 if TYPE_CHECKING:
     from branchline.train.bundle import Bundle, OpenBundle
     from branchline.train.environment import TrainEnvironment
+    from branchline.train.origin import Origin
     from branchline.workbench.trial import Trial, TrialRound
 
 
@@ -44,6 +45,17 @@ def environment_as_text(environment: TrainEnvironment) -> list[str]:
     ]
 
 
+def origin_as_text(origin: Origin | None) -> list[str]:
+    """Say in a few lines which project a train was packed from, as its author claims."""
+    if origin is None:
+        return []
+    used = ", ".join(f"{each.name}@{each.number} {each.digest[7:23]}" for each in origin.lists)
+    return [
+        f"packed from {origin.project}, commit {origin.commit[:12]}, record {origin.record[7:19]}",
+        *([f"made with   {used}"] if used else []),
+    ]
+
+
 def train_as_text(train: OpenBundle) -> str:
     """Return what a train says of itself on one screen."""
     manifest, route = train.manifest, train.manifest.route
@@ -62,6 +74,7 @@ def train_as_text(train: OpenBundle) -> str:
         f"digest      {train.digest}",
         f"travels     {travels}",
         *environment_as_text(train.environment),
+        *origin_as_text(manifest.origin),
         f"imports     {', '.join(manifest.environment.python) or 'nothing'}",
         "reads",
         *reads,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from branchline.cli.frame import Answer, lines, verb, working
+from branchline.cli.trains import origin_as_text
 from branchline.foundation.errors import Corrupt
 
 if TYPE_CHECKING:
     from branchline.journey.verify import Report, StepReport
+    from branchline.project.data.tracing import Traced
+    from branchline.train.bundle import OpenBundle
+    from branchline.train.origin import Origin
 
 _MARKS = {"passed": "✓", "failed": "✗", "not-reached": "·"}
 
@@ -19,20 +23,72 @@ _MARKS = {"passed": "✓", "failed": "✗", "not-reached": "·"}
 @verb(None, "verify", "branchline verify ~/.branchline/results/journey-…")
 @click.argument("result", type=click.Path(path_type=Path, exists=True))
 @click.option("--log-vkey", help="The ledger's key as you know it from elsewhere.")
-def verify(result: Path, log_vkey: str | None) -> Answer:
+@click.option(
+    "--project",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Hold the train against the project that it was packed in, down to who wrote its code.",
+)
+def verify(result: Path, log_vkey: str | None, project: Path | None) -> Answer:
     """Check a result, a folder or a crate, step by step.
 
     Works offline. Checks that it came from this code and environment, these dataset versions,
     under this study and with these decisions. Exits with 6 when a step fails.
     """
     from branchline.journey.verify import verify_result
+    from branchline.workbench.results import train_of
 
     if result.is_file():
+        if project is not None:
+            raise click.UsageError("--project needs the result as a folder")
         return _crate(result, log_vkey)
-    with working("verifying"):
+    with working("verifying") as progress:
         report = verify_result(result, log_vkey=log_vkey)
-    code = 0 if report.verified else Corrupt.exit_code
-    return Answer(report.as_json(), _text(report), code)
+        train = train_of(result) if report.verified else None
+        traced = None
+        if project is not None and train is not None:
+            progress("holding the train against the project")
+            traced = _traced(train, project)
+    good = report.verified and (traced is None or traced.good)
+    origin = train.manifest.origin if train is not None else None
+    data = report.as_json() | _origin_as_json(origin, traced)
+    text = lines(_text(report), *origin_as_text(origin), _traced_text(traced))
+    return Answer(data, text, 0 if good else Corrupt.exit_code)
+
+
+def _traced(train: OpenBundle, project: Path) -> Traced:
+    from branchline.project.data.tracing import trace
+    from branchline.project.place import Project
+
+    return trace(Project.open(project), train)
+
+
+def _origin_as_json(origin: Origin | None, traced: Traced | None) -> dict[str, Any]:
+    if origin is None:
+        return {}
+    import msgspec
+
+    found: dict[str, Any] = {"origin": msgspec.to_builtins(origin)}
+    if traced is not None:
+        steps = [{"says": step.says, "problem": step.problem} for step in traced.steps]
+        written = [vars(each) for each in traced.written]
+        found["project"] = {"verified": traced.good, "steps": steps, "written": written}
+    return found
+
+
+def _traced_text(traced: Traced | None) -> str:
+    if traced is None:
+        return ""
+    steps = [
+        f"{_MARKS['failed' if step.problem else 'passed']}     {step.says}"
+        + (f"\n      {step.problem}" if step.problem else "")
+        for step in traced.steps
+    ]
+    written = [
+        f"  {each.path}  {each.how} {each.record[7:19]} by {each.by}, {each.at[:19]}: "
+        f"{each.place or each.message}"
+        for each in traced.written
+    ]
+    return lines(*steps, "Written last by:" if written else "", *written)
 
 
 def _crate(file: Path, log_vkey: str | None) -> Answer:

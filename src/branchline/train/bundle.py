@@ -26,6 +26,7 @@ from branchline.train.archive import (
 from branchline.train.environment import TrainEnvironment, read_environment
 from branchline.train.errors import BundleCorrupt, BundleRefused
 from branchline.train.manifest import MANIFEST, Manifest, parse_manifest
+from branchline.train.origin import Origin, with_origin
 from branchline.train.paths import check_content, is_ignored
 
 SIGNATURE_TYPE = "bl-train+jws"
@@ -60,11 +61,15 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: str
 
 
-def pack(folder: Path) -> Bundle:
+def pack(folder: Path, origin: Origin | None = None) -> Bundle:
     """Make the bundle of a train's folder; equal files make equal bundles, anywhere.
 
     Files and folders beginning with a dot and ``__pycache__`` are left out; so are empty
     folders. Of a file's mode only "its owner may execute it" counts.
+
+    Args:
+        folder: The train's.
+        origin: The project it is packed from; written into the bundle's manifest.
 
     Raises:
         BundleRefused: links, special files, pickles, bad names, too many or too large files.
@@ -81,7 +86,17 @@ def pack(folder: Path) -> Bundle:
         raise BundleRefused(
             f"{folder.name} has no {MANIFEST}", advice="Begin one with 'branchline train new'"
         )
+    if origin is not None:
+        files[MANIFEST] = _with_origin(files[MANIFEST], origin)
     return pack_files(files)
+
+
+def _with_origin(manifest: File, origin: Origin) -> File:
+    if parse_manifest(manifest.data).origin is not None:
+        raise BundleRefused(
+            f"{MANIFEST} has an [origin] already", advice="Take it out: packing writes it"
+        )
+    return File(with_origin(manifest.data, origin), executable=manifest.executable)
 
 
 def pack_files(files: Mapping[str, File]) -> Bundle:

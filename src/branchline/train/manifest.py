@@ -17,6 +17,7 @@ from branchline.foundation.digest import WireDigest
 from branchline.foundation.errors import Refused
 from branchline.foundation.ids import check_name
 from branchline.train.entry import Entry, parse_entry
+from branchline.train.origin import Origin
 from branchline.train.parameters import check_schema
 from branchline.train.route import Route
 
@@ -28,7 +29,7 @@ _LIMIT = 1 << 18
 _MOST_NAMES = 256
 _SECTIONS = frozenset(
     {"name", "version", "description", "environment", "entry", "route", "contract", "outputs"}
-    | {"result", "parameters"}
+    | {"result", "parameters", "origin"}
 )
 _OUTPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 
@@ -75,7 +76,8 @@ class Manifest(msgspec.Struct, frozen=True):
     """Hold what a train says of itself.
 
     ``needs`` and ``outputs`` are the contract: what it reads and what may leave a station.
-    ``result`` is what the requester gets. ``parameters`` is a JSON Schema.
+    ``result`` is what the requester gets. ``parameters`` is a JSON Schema. ``origin`` is written when
+    a train is packed in a project, and claims only: who has the project can hold it against that.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Manifest(msgspec.Struct, frozen=True):
     outputs: dict[str, OutputRule]
     result: dict[str, ResultRule]
     parameters: dict[str, Any]
+    origin: Origin | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -129,6 +132,7 @@ def parse_manifest(data: bytes, what: str = MANIFEST) -> Manifest:
         _rules(form.get("outputs", {}), OutputRule, what, "outputs"),
         _result(form.get("result", {}), route.kind, what),
         schema,
+        fill(form["origin"], Origin, what, "origin") if "origin" in form else None,
     )
 
 

@@ -149,9 +149,22 @@ class Client(EnvironmentVerbs, HubVerbs):
 
     # Trains
 
-    def pack(self, folder: str | Path) -> Bundle:
-        """Make the bundle of a train's folder, sign it, and keep it in the home."""
-        bundle = pack(Path(folder))
+    def pack(self, folder: str | Path, lists: Sequence[str] = ()) -> Bundle:
+        """Make the bundle of a train's folder, sign it, and keep it in the home.
+
+        In a project the bundle names the project's commit, its activity and the data lists.
+
+        Args:
+            folder: The train's.
+            lists: The data lists that it was made with: ``training``, ``test@2``.
+
+        Raises:
+            Conflict: The folder is in a project, and not saved as it is.
+        """
+        from branchline.project.data.origin import origin_of  # what others do needs none of it
+
+        origin = origin_of(Path(folder), lists)
+        bundle = pack(Path(folder), origin)
         self._keep(bundle)
         return bundle
 

@@ -18,6 +18,7 @@ from branchline.foundation.durable import make_folder, sync_folder, write_durabl
 from branchline.foundation.errors import BranchlineError, Conflict, Corrupt, Refused
 from branchline.journey.messages import Evidence
 from branchline.journey.request import JourneyRequest
+from branchline.train.bundle import OpenBundle, open_bundle
 from branchline.train.manifest import Manifest, ResultRule
 
 if TYPE_CHECKING:
@@ -128,6 +129,11 @@ def write_result(
         # A crash leaves a hidden folder beside the result, which is never read.
         shutil.rmtree(made, ignore_errors=True)
     return folder
+
+
+def train_of(folder: Path) -> OpenBundle:
+    """Return the train that a result's folder holds."""
+    return open_bundle((folder / "train.tar").read_bytes())
 
 
 def readable(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,13 @@ _DIFFERENT = 1
     type=click.Path(path_type=Path),
     help="A path that it writes; what else it writes is recorded, too.",
 )
+@click.option(
+    "--list",
+    "used",
+    multiple=True,
+    metavar="NAME",
+    help="A data list that it uses: training, test@2.",
+)
 @click.option("-m", "--message", default="", help="Why.")
 @click.option(
     "--seed", type=click.IntRange(0, 2**53 - 1), help="BRANCHLINE_SEED for it; by default any."
@@ -53,6 +60,7 @@ _DIFFERENT = 1
 def run(
     inputs: tuple[Path, ...],
     outputs: tuple[Path, ...],
+    used: tuple[str, ...],
     message: str,
     seed: int | None,
     host: bool,
@@ -81,6 +89,7 @@ def run(
         relative(project, outputs, new=True),
         message,
         any_seed() if seed is None else seed,
+        used,
     )
     place = place_of(project.root, opened_store(folder), host=host, network=network)
     ran = carry_out(project.root, identity_of(home), order, place, lambda _: None, _shown())

@@ -27,7 +27,8 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "environment": ("resolve", "build", "verify", "change"),
     "code": ("create", "edit", "delete"),
     "execution": ("run", "fail", "interrupt", "re-run", "compare"),
-    "data": ("add", "edit", "delete", "get", "drop", "verify", "link", "unlink"),
+    "data": ("add", "edit", "delete", "get", "drop", "verify", "link", "unlink", "list"),
+    "check": ("pass", "fail"),
     "release": ("ask", "release", "send-back", "withhold"),
     "access": ("ask", "approve", "refuse", "expire", "use"),
     "journey": ("depart", "accept", "decline", "run", "stop", "return"),
@@ -43,7 +44,7 @@ Kind = Literal[
     "stdout", "stderr", "result", "figure", "error", "resources", "seed", "environment", "inputs",
     "outputs", "manifest", "location", "metadata", "command", "comparison", "disclosure-check",
     "grant", "purpose", "reviewer", "train", "station", "stop", "parcel", "ref", "conflict",
-    "choice", "checkpoint", "receipt", "alarm", "proof",
+    "choice", "checkpoint", "receipt", "alarm", "proof", "lists", "checks",
 ]  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from branchline.foundation.errors import NotFound
 from branchline.foundation.keys import Identity
 from branchline.project.activity.files import Recorder
 from branchline.project.activity.record import Detail, Signed
+from branchline.project.data.listing import in_use
 from branchline.project.differing import changes_of
 from branchline.project.git.intake import Progress
 from branchline.project.manifest import Entry, staged
@@ -42,6 +43,7 @@ class Order:
         outputs: Paths that it writes.
         message: Why.
         seed: For its random numbers.
+        lists: The data lists that it uses, as people name them.
     """
 
     words: Sequence[str]
@@ -49,6 +51,7 @@ class Order:
     outputs: Sequence[str] = ()
     message: str = ""
     seed: int = 0
+    lists: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,23 @@ class Ran:
     outputs: Sequence[Entry]
     record: Signed
     missing: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Before:
+    """What it ran on.
+
+    Args:
+        commit: What was saved then; None before the first.
+        tree: Git's tree of it, without the activity.
+        inputs: What it was said to read.
+        lists: The data lists it was said to use, by name, number and digest.
+    """
+
+    commit: str | None
+    tree: str
+    inputs: Sequence[Entry]
+    lists: Sequence[dict[str, str | int]] = ()
 
 
 def any_seed() -> int:
@@ -92,7 +112,8 @@ def run(
         shown: Where what the command prints is passed on to.
 
     Raises:
-        NotFound: An input is not there, or not in this clone; or there is no such program.
+        NotFound: An input or a list is not there, or not in this clone; or there is no such program.
+        Conflict: A list names other files than the project has.
         Refused: Something in the project cannot be saved.
     """
     with Project.open(folder).working() as project:
@@ -100,12 +121,14 @@ def run(
         save(project, identity, progress, message="As it was before a command ran")
         inputs = entries_of(project, order.inputs)
         _check_inputs(project, order.inputs, inputs)
+        lists = [each.named() for each in in_use(project, order.lists)]
         _make_writable(project, order.outputs)
         code, tree = project.git.head(), content_tree(project)
     with _begun(project, order):
         ended = place.run(order.words, project.root, order.seed, shown)
         with Project(project.root).working() as project:
-            return _record(project, identity, order, place, ended, inputs, (code, tree), progress)
+            before = Before(code, tree, inputs, lists)
+            return _record(project, identity, order, place, ended, before, progress)
 
 
 def _record(
@@ -114,8 +137,7 @@ def _record(
     order: Order,
     place: Place,
     ended: Ended,
-    inputs: Sequence[Entry],
-    before: tuple[str | None, str],
+    before: Before,
     progress: Progress,
 ) -> Ran:
     touched = [change.path for change in changes_of(project)]
@@ -128,8 +150,8 @@ def _record(
     declared = {"declared": list(order.outputs), "missing": missing}
     details = [
         Detail("command", {"words": list(order.words), "exit": ended.code}),
-        Detail("code", {"commit": before[0], "tree": before[1]}),
-        recorder.keep_json("inputs", _listed(inputs, {"declared": list(order.inputs)})),
+        Detail("code", {"commit": before.commit, "tree": before.tree}),
+        recorder.keep_json("inputs", _listed(before.inputs, {"declared": list(order.inputs)})),
         recorder.keep_json("outputs", _listed(outputs, declared)),
         Detail("resources", dict(ended.resources)),
         Detail("seed", order.seed),
@@ -137,6 +159,8 @@ def _record(
         recorder.keep("stdout", ended.stdout, "text/plain"),
         recorder.keep("stderr", ended.stderr, "text/plain"),
     ]
+    if before.lists:
+        details.append(recorder.keep_json("lists", list(before.lists)))
     line = " ".join(order.words)
     record = {
         "type": "execution",

@@ -12,6 +12,15 @@ COMMANDS: Table = {
         f"{_D}.place:place",
         "Name a place that can hold copies, so that rules can speak of it.",
     ),
+    "list": (
+        f"{_D}.lists:lists",
+        "Keep named, numbered lists of data that never change: training, validation, test.",
+    ),
+    "diff": (f"{_D}.lists:diff", "Show how two data lists differ: files, columns, counts."),
+    "verify": (
+        f"{_D}.lists:verify",
+        "Hold data lists and every content of theirs that is here against their names.",
+    ),
     "key": (f"{_D}.key:key", "Make, share and take in the key that names confidential contents."),
     "guard": (
         f"{_D}.guard:guard",
