@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 
 from branchline.environment.service import ImageService
 from branchline.environment.sources import RegistrySource, ServiceSource
 from branchline.foundation.digest import Digest
-from branchline.foundation.errors import Conflict
+from branchline.foundation.errors import Conflict, NotFound, Unavailable
 from branchline.foundation.http.client import ApiClient
 from branchline.foundation.keys import PublicKeys
-from branchline.journey import acts
+from branchline.journey import acts, machine, messages
 from branchline.journey.environments import Environments, Progress, Source
 from branchline.journey.stop import Event
 from branchline.station.settings import StationHome, StationSettings
@@ -47,8 +48,47 @@ def images_of_stops(store: StationStore, keys: PublicKeys) -> dict[Digest, list[
     return found
 
 
+def images_of_hosting(store: StationStore, keys: PublicKeys) -> dict[Digest, list[str]]:
+    """Return the journeys that are combined here, by the image their aggregator runs in.
+
+    Those of them that others ended are here, too: only central knows of it (`in_course`).
+    """
+    images: dict[str, Digest] = {}
+    for entry in store.hosting():
+        act = acts.read_act(entry, keys)
+        if isinstance(act, acts.JourneyPrepared) and act.environment is not None:
+            images[act.journey] = act.environment
+        elif isinstance(act, acts.JourneyFailed) or (
+            isinstance(act, acts.JourneyCombined) and act.result is not None
+        ):
+            images.pop(act.journey, None)
+    found: dict[Digest, list[str]] = {}
+    for journey, image in images.items():
+        found.setdefault(image, []).append(journey)
+    return found
+
+
+async def in_course(home: StationHome, journeys: Iterable[str]) -> list[str]:
+    """Return those of some journeys that central says are not over; all if it cannot be asked."""
+    central, asked = home.settings().central, list(journeys)
+    client = ApiClient(central.url, home.identity, ca_file=central.ca_file, retry_seconds=2)
+    found = []
+    try:
+        for journey in asked:
+            with contextlib.suppress(NotFound):
+                path = f"/v1/journeys/{journey}"
+                status = await client.call("GET", path, answer=messages.JourneyStatus)
+                if status.phase not in machine.ENDED:
+                    found.append(journey)
+    except Unavailable:
+        return asked
+    finally:
+        await client.close()
+    return found
+
+
 def check_unused(forget: Sequence[Digest], needed: Mapping[Digest, Sequence[str]]) -> None:
-    """Refuse to forget an image that a stop under way runs in.
+    """Refuse to forget an image that a stop under way runs in, or a journey's aggregator.
 
     Raises:
         Conflict: One does.
@@ -56,8 +96,8 @@ def check_unused(forget: Sequence[Digest], needed: Mapping[Digest, Sequence[str]
     for digest in forget:
         if journeys := needed.get(digest):
             raise Conflict(
-                f"The journey {journeys[0]} runs here in the image {digest}",
-                advice="Wait for its end, which 'branchline station stops list' shows",
+                f"The journey {journeys[0]} runs or is combined here in the image {digest}",
+                advice="Wait for its end; 'branchline station stops list' shows that of a stop",
                 detail={"journeys": list(journeys)},
             )
 

@@ -367,6 +367,13 @@ class StationStore:
         outcome, _ = self._settled.get(row.id, (row.outcome, None))
         return decode_json(row.entry, Entry), outcome
 
+    def hosting(self) -> list[Entry]:
+        """Return the acts of journeys that belong to no visit here, oldest first."""
+        query = select(outbox.c.entry).where(outbox.c.journey != "", outbox.c.attempt == 0)
+        with reading(self.engine) as connection:
+            rows = connection.execute(query.order_by(outbox.c.id))
+            return [decode_json(row.entry, Entry) for row in rows]
+
     def waiting(self) -> list[Queued]:
         """Return the acts that central has not acknowledged, in order."""
         query = (

@@ -92,17 +92,29 @@ def repair(image: str, home: Path) -> Answer:
 def gc(forget: tuple[str, ...], home: Path) -> Answer:
     """Remove what no image needs, and images by request; a train's is fetched again when it comes.
 
-    An image that a stop under way runs in is refused.
+    An image that a stop under way runs in is refused, and so is one in which a journey in course
+    is combined here.
     """
+    import asyncio
+
     import msgspec
 
     from branchline.environment.image.gc import collect
     from branchline.environment.image.store import Store
     from branchline.foundation.digest import parse_digest
-    from branchline.station.environments import check_unused, images_of_stops
+    from branchline.station.environments import (
+        check_unused,
+        images_of_hosting,
+        images_of_stops,
+        in_course,
+    )
 
     station, digests = opened(home), [parse_digest(digest) for digest in forget]
-    check_unused(digests, images_of_stops(station_store(station), station.identity.public))
+    store, keys = station_store(station), station.identity.public
+    check_unused(digests, images_of_stops(store, keys))
+    hosted = images_of_hosting(store, keys)
+    for digest in [digest for digest in digests if digest in hosted]:
+        check_unused([digest], {digest: asyncio.run(in_course(station, hosted[digest]))})
     done = collect(Store(station.images), forget=digests)
     text = lines(
         f"{done.size / 1e6:.1f} MB freed",
