@@ -194,7 +194,7 @@ def starts(store: Store, count: int, figures: Figures) -> Image:
     trees = materialise(image, store)
 
     def inside() -> None:
-        become(PersonalJob(mount_image(store, image.digest), ["/usr/bin/true"]))
+        become(PersonalJob(mount_image(store, image.digest), ["/usr/bin/true"]), store.filters)
 
     def bare() -> None:
         os.execv("/usr/bin/true", ["true"])

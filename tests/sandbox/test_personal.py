@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from branchline.sandbox import seccomp
 from branchline.sandbox.walls import WORK
 
 PROGRAM = """
@@ -137,3 +138,19 @@ def test_a_shell_keeps_the_persons_terminal() -> None:
     )
     assert "=" in done.stdout
     assert "=-1=" not in done.stdout
+
+
+def test_filters_that_are_kept_are_those_that_are_made(tmp_path: Path) -> None:
+    """Made once and read from then on; a file that was damaged, or is of other rules, is not used."""
+    made = {network: seccomp.filters(network=network) for network in (False, True)}
+    for network, expected in made.items():
+        for _ in range(2):
+            assert seccomp.kept_filters(tmp_path / "kept", network=network) == expected
+    first, second = (tmp_path / "kept").iterdir()
+    for file in (first, second):
+        whole = file.read_bytes()
+        for damaged in (b"", whole[:40], whole[:-1] + bytes([whole[-1] ^ 1])):
+            file.write_bytes(damaged)
+            for network, expected in made.items():
+                assert seccomp.kept_filters(tmp_path / "kept", network=network) == expected
+    assert len(list((tmp_path / "kept").iterdir())) == 2

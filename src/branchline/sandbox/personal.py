@@ -10,16 +10,21 @@ import os
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NoReturn
 
 from branchline.sandbox import seccomp, walls
 from branchline.sandbox.walls import PersonalJob
 
 
-def become(job: PersonalJob) -> NoReturn:
+def become(job: PersonalJob, kept: Path | None = None) -> NoReturn:
     """Replace this process by the command: its signals, terminal and exit code are its own.
 
     The environment is verified first.
+
+    Args:
+        job: The command, and what it sees.
+        kept: A folder of the person's in which the system-call filters are kept, if there is one.
 
     Raises:
         EngineRefused: bubblewrap is not here, or a path does not exist.
@@ -28,7 +33,7 @@ def become(job: PersonalJob) -> NoReturn:
     bwrap = walls.check_personal(job)
     with ThreadPoolExecutor(1) as beside:
         verifying = beside.submit(job.environment.verify)
-        filters = [_memory(each) for each in seccomp.filters(network=job.network)]
+        filters = [_memory(each) for each in _filters(job, kept)]
         files = [_memory(text.encode()) for _, text in job.environment.files]
         verifying.result()
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
@@ -37,6 +42,12 @@ def become(job: PersonalJob) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(bwrap, walls.personal(bwrap, job, filters, files))
+
+
+def _filters(job: PersonalJob, kept: Path | None) -> tuple[bytes, ...]:
+    if kept is None:
+        return seccomp.filters(network=job.network)
+    return seccomp.kept_filters(kept, network=job.network)
 
 
 def _memory(content: bytes) -> int:

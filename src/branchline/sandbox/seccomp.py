@@ -8,12 +8,16 @@ arguments that would lead out even if the allow list were too generous one day.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from branchline.foundation.digest import digest_of, short
+from branchline.foundation.durable import write_durably
 
 _ALLOWED = """
 accept accept4 access alarm arch_prctl bind brk capget chdir chmod chown clock_getres
@@ -52,6 +56,10 @@ process_vm_writev ptrace quotactl reboot request_key setdomainname sethostname s
 swapon syslog umount2 unshare userfaultfd vhangup
 """
 
+_RULES = 1
+"""The number of the rules that the functions below add to the lists; raised when one is changed."""
+_DIGEST_BYTES, _LENGTH_BYTES = 32, 4
+
 _LOW_32_BITS = 0xFFFFFFFF
 _NAMESPACES = 0x7E020000
 """CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}; clone cannot ask for CLONE_NEWTIME."""
@@ -70,6 +78,36 @@ def filters(*, network: bool = False) -> tuple[bytes, ...]:
     """
     families = (_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK) if network else (_AF_UNIX,)
     return _export(_allow_list(families)), _export(_floor())
+
+
+def kept_filters(folder: Path, *, network: bool = False) -> tuple[bytes, ...]:
+    """Return the filters as ``filters`` does, kept in a folder from one process to the next.
+
+    They are kept by all that decides them: this machine's kind, libseccomp's version, and what the
+    rules above say. A file that was damaged is made anew. For a person's own commands: whoever can
+    write there can do without the filters.
+    """
+    said = (os.uname().machine, _library(), _ALLOWED, _REFUSED, _RULES, network)
+    file = folder / f"{sha256(repr(said).encode()).hexdigest()}.bpf"
+    try:
+        kept = file.read_bytes()
+    except FileNotFoundError:
+        kept = b""
+    body = kept[_DIGEST_BYTES:]
+    if not body or sha256(body).digest() != kept[:_DIGEST_BYTES]:
+        first, second = filters(network=network)
+        body = len(first).to_bytes(_LENGTH_BYTES, "big") + first + second
+        folder.mkdir(exist_ok=True)
+        write_durably(file, sha256(body).digest() + body)
+    end = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES], "big")
+    return body[_LENGTH_BYTES:end], body[end:]
+
+
+def _library() -> tuple[int, ...]:
+    """Return libseccomp's version, without all that comes with loading it to build filters."""
+    version = ctypes.CDLL("libseccomp.so.2").seccomp_version
+    version.restype = ctypes.POINTER(ctypes.c_uint * 3)
+    return tuple(version().contents)
 
 
 def description() -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from tests.environment.image.makers import image, keep, layer, small_image
 
+from branchline.environment.image import glance, index
 from branchline.environment.image import trees as laid_out
 from branchline.environment.image.entries import Entry
 from branchline.environment.image.index import check_index
@@ -23,6 +27,15 @@ from branchline.foundation.errors import Corrupt, NotFound, Refused
 def store(tmp_path: Path) -> Store:
     """Give an empty store."""
     return Store(tmp_path / "store")
+
+
+@pytest.fixture(autouse=True, params=["looked at", "one by one"])
+def small_parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Look at the smallest of trees as at large ones, in parts; or at each file by itself."""
+    looks: bool = request.param == "looked at"
+    monkeypatch.setattr(glance, "_WORTH", 0 if looks else 1 << 40)
+    monkeypatch.setattr(glance, "_OF_A_PART", 2)
+    return looks
 
 
 def test_an_image_is_laid_out_as_its_layers_say(store: Store) -> None:
@@ -152,18 +165,92 @@ def test_a_flipped_object_is_refused_wherever_it_is_used(store: Store) -> None:
         materialise(second, store)
 
 
-@pytest.mark.parametrize("name", ["stats", "plan.json"])
-def test_a_damaged_index_is_no_harm(store: Store, name: str) -> None:
+@pytest.mark.parametrize("name", ["stats", "plan.json", "glance"])
+def test_a_damaged_index_is_no_harm(store: Store, name: str, small_parts: bool) -> None:
     """What it no longer vouches for is read once more, and then it is right again."""
     trees = materialise(small_image(store), store)
+    if name == "glance" and not small_parts:
+        return  # then there is none
     file = trees.local.parent / name
     before = file.read_bytes()
     flip(file)
+    (trees.local.parent / "glance").unlink(missing_ok=True)
     check_trees(trees)
     assert check_trees(trees) == 0
     assert file.read_bytes() == before
     flip(file)
     flip(trees.local / "lib/module.py")
+    with pytest.raises(Corrupt, match=r"module\.py"):
+        check_trees(trees)
+
+
+def test_a_look_is_enough_while_nothing_was_touched(
+    store: Store, monkeypatch: pytest.MonkeyPatch, small_parts: bool
+) -> None:
+    """Files are looked at one by one only after something was touched, and then once."""
+    trees = materialise(small_image(store), store)
+    looked: list[Path] = []
+    check_each = index._check_each
+
+    def noted(tree: Path, *rest: Any) -> int:
+        looked.append(tree)
+        return check_each(tree, *rest)
+
+    monkeypatch.setattr(index, "_check_each", noted)
+    assert check_trees(trees) == 0
+    assert looked == ([] if small_parts else [tree.parent for tree in trees.all])
+    looked.clear()
+    os.utime(trees.local / "lib/module.py", ns=(DATE_NS, DATE_NS))
+    assert check_trees(trees) == 1
+    assert looked.count(trees.local.parent) == 1
+    assert check_trees(trees) == 0
+    assert looked.count(trees.local.parent) == (1 if small_parts else 2)
+
+
+def test_several_look_at_a_large_tree_at_once(store: Store, small_parts: bool) -> None:
+    """Each looks at its part; together they see what one would, and each notices a change in it."""
+    if not small_parts:
+        return
+    names = [f"usr/local/lib/{folder}/{name}.py" for folder in "abc[]d" for name in "xyz"]
+    files = [keep(store, name, name.encode()) for name in names]
+    trees = materialise(
+        image(store, layer(store, *files), layer(store, keep(store, "x", b"x"))), store
+    )
+    kept = msgspec.json.decode((trees.local.parent / "glance").read_bytes())
+    listed = [path for part in kept["parts"] for path in part]
+    assert len(kept["parts"]) > 1
+    assert len(set(listed)) == len(listed)
+    assert check_trees(trees) == 0
+    for name in names[::3]:
+        flip(trees.local / name[10:])
+        with pytest.raises(Corrupt, match=re.escape(name[10:])):
+            check_trees(trees)
+        flip(trees.local / name[10:])
+        assert check_trees(trees) == 1
+        assert check_trees(trees) == 0
+
+
+@pytest.mark.parametrize("found", [None, "/bin/false", "/nowhere/find"])
+def test_without_find_everything_is_looked_at(
+    store: Store, monkeypatch: pytest.MonkeyPatch, found: str | None
+) -> None:
+    """A machine without GNU's find is as safe, only slower; a look that failed vouches for nothing."""
+    monkeypatch.setattr(shutil, "which", lambda name: found)
+    trees = materialise(small_image(store), store)
+    assert not (trees.local.parent / "glance").exists()
+    assert check_trees(trees) == 0
+    flip(trees.local / "lib/module.py")
+    with pytest.raises(Corrupt, match=r"module\.py"):
+        check_trees(trees)
+
+
+def test_what_changes_after_the_look_is_noticed_next_time(store: Store, small_parts: bool) -> None:
+    """A look is kept as it was begun: what came after it, though before it was kept, differs."""
+    trees = materialise(small_image(store), store)
+    with glance.Glance(trees.local.parent) as look:
+        assert look.is_as_kept() == small_parts
+        flip(trees.local / "lib/module.py")
+        look.keep()
     with pytest.raises(Corrupt, match=r"module\.py"):
         check_trees(trees)
 

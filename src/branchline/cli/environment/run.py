@@ -13,6 +13,7 @@ from branchline.cli.environment.stores import image_meant, opened, store_option
 from branchline.cli.frame import Verb
 
 if TYPE_CHECKING:
+    from branchline.environment.image.store import Store
     from branchline.sandbox.engine import EnvironmentMount
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,7 +72,8 @@ def run(what: str, work: Path | None, no_work: bool, network: bool, folder: Path
     if not argv:
         raise click.UsageError("Say after -- which command to run")
     work = _at_work(work, no_work)
-    _become(_mount(folder, what, network), work, network, argv)
+    store = opened(folder)
+    _become(_mount(store, what, network), work, network, argv, store)
 
 
 @click.command("shell", cls=Verb, example="branchline environment shell ./my-train")
@@ -82,7 +84,8 @@ def shell(what: str, work: Path | None, no_work: bool, network: bool, folder: Pa
     It sees the environment and one folder, at /work, and nothing else of this machine.
     """
     work = _at_work(work, no_work)
-    _become(_mount(folder, what, network), work, network, _SHELL)
+    store = opened(folder)
+    _become(_mount(store, what, network), work, network, _SHELL, store)
 
 
 def _at_work(work: Path | None, no_work: bool) -> Path | None:
@@ -99,18 +102,21 @@ def _at_work(work: Path | None, no_work: bool) -> Path | None:
 
 
 def _become(
-    mount: EnvironmentMount, work: Path | None, network: bool, argv: tuple[str, ...]
+    mount: EnvironmentMount,
+    work: Path | None,
+    network: bool,
+    argv: tuple[str, ...],
+    store: Store,
 ) -> NoReturn:
     from branchline.sandbox.personal import become
     from branchline.sandbox.walls import PersonalJob
 
     variables = {name: os.environ[name] for name in ("TERM", "COLORTERM") if name in os.environ}
-    become(PersonalJob(mount, argv, work, network, variables))
+    become(PersonalJob(mount, argv, work, network, variables), store.filters)
 
 
-def _mount(folder: Path | None, what: str, network: bool) -> EnvironmentMount:
+def _mount(store: Store, what: str, network: bool) -> EnvironmentMount:
     from branchline.environment.mount import mount_image
 
-    store = opened(folder)
     mount = mount_image(store, image_meant(store, what).digest)
     return mount.with_files(_RESOLVER) if network else mount

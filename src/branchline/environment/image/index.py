@@ -1,6 +1,6 @@
-"""Know at a glance that a tree is what it was: its index, and the check of a tree against it.
+"""Know that a tree is what it was: its index, and the check of a tree against it.
 
-The index keeps, for each folder and file, what lstat(2) says: inode number, and the times of the
+A look of find's that is as it was (`glance`) is enough. Else the index is asked. It keeps, for each folder and file, what lstat(2) says: inode number, and the times of the
 last change of content and of anything, to the nanosecond. Nobody can change a file's content, name
 or folder without changing one of them, short of writing to the disk below the file system. What
 differs is read and hashed; if it is the right content all the same, as after another tree was
@@ -14,12 +14,14 @@ import stat
 from array import array
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
 from branchline.environment.image.entries import Entry, digest_of_entries
+from branchline.environment.image.glance import Glance
 from branchline.environment.image.normal import hashed
 from branchline.environment.image.objects import REPAIR, mode_of_object
 from branchline.foundation.canonical import parse_json
@@ -59,19 +61,43 @@ def write_index(tree: Path, entries: Sequence[Entry], hashes: Hashes) -> None:
     plan = _plan(entries)
     encoded = msgspec.json.encode(plan)
     stats = array("q")
-    _look(tree / "root", plan, stats)
-    _compare(tree, entries, plan, stats, range(len(stats) // _WIDTH), hashes)
-    write_durably(tree / _ENTRIES, msgspec.json.encode(entries))
-    write_durably(tree / _PLAN, encoded)
-    _write_stats(tree, encoded, stats)
+    with Glance(tree, _counts(plan)) as glance:
+        glance.seen()  # before anything is looked at by itself
+        _look(tree / "root", plan, stats)
+        _compare(tree, entries, plan, stats, range(len(stats) // _WIDTH), hashes)
+        write_durably(tree / _ENTRIES, msgspec.json.encode(entries))
+        write_durably(tree / _PLAN, encoded)
+        _write_stats(tree, encoded, stats)
+        glance.keep()
 
 
-def check_index(tree: Path, hashes: Hashes | None = None) -> int:
+def check_index(tree: Path, hashes: Hashes | None = None, glance: Glance | None = None) -> int:
     """Hold a tree against its index; return how many files had to be read.
+
+    Args:
+        tree: The tree's folder.
+        hashes: Contents already known; what is read is added.
+        glance: A look at the tree that was begun for this check; one is begun if there is none.
 
     Raises:
         Corrupt: A file or folder is not what it was, or the index is gone; the sentence names it.
     """
+    with ExitStack() as looking:
+        glance = glance or looking.enter_context(Glance(tree))
+        if glance.is_as_kept() and (tree / _STATS).exists():
+            return 0
+        encoded, known = _index(tree)
+        plan = decode_json(encoded, tuple[Plan, ...])
+        if not glance.is_one:
+            glance = looking.enter_context(Glance(tree, _counts(plan)))
+            glance.seen()
+        read = _check_each(tree, encoded, plan, known, {} if hashes is None else hashes)
+        glance.keep()
+        return read
+
+
+def _index(tree: Path) -> tuple[bytes, bytes]:
+    """Return the plan, made anew if need be, and what lstat said of everything in its order."""
     try:
         encoded = (tree / _PLAN).read_bytes()
         known = (tree / _STATS).read_bytes()
@@ -79,21 +105,31 @@ def check_index(tree: Path, hashes: Hashes | None = None) -> int:
         raise Corrupt(f"The index of the tree {tree.name} is gone", advice=REPAIR) from error
     if known[:32] != sha256(encoded).digest():
         encoded = _plan_anew(tree)
-    plan = decode_json(encoded, tuple[Plan, ...])
+    return encoded, known[32:]
+
+
+def _check_each(
+    tree: Path, encoded: bytes, plan: Sequence[Plan], known: bytes, hashes: Hashes
+) -> int:
+    """Look at every file and folder by itself."""
     stats = array("q")
     _look(tree / "root", plan, stats)
-    if stats.tobytes() == known[32:]:
+    if stats.tobytes() == known:
         return 0
     entries = _entries(tree)
-    before = array("q", known[32:]) if len(known) == 32 + 8 * len(stats) else array("q")
+    before = array("q", known) if len(known) == 8 * len(stats) else array("q")
     differing = [
         at
         for at in range(len(stats) // _WIDTH)
         if stats[_WIDTH * at : _WIDTH * (at + 1)] != before[_WIDTH * at : _WIDTH * (at + 1)]
     ]
-    read = _compare(tree, entries, plan, stats, differing, {} if hashes is None else hashes)
+    read = _compare(tree, entries, plan, stats, differing, hashes)
     _write_stats(tree, encoded, stats)
     return read
+
+
+def _counts(plan: Sequence[Plan]) -> dict[str, int]:
+    return {part.path: len(part.files) for part in plan}
 
 
 def _plan(entries: Sequence[Entry]) -> tuple[Plan, ...]:
@@ -131,7 +167,7 @@ def _entries(tree: Path) -> tuple[Entry, ...]:
 def _look(root: Path, plan: Sequence[Plan], stats: array[int]) -> None:
     """Append (inode, mtime, ctime) of each folder and file; zeros where there is none.
 
-    This is what every start waits for: no objects, no paths, one system call for each file.
+    Whoever starts something waits for it: no objects, no paths, one system call for each file.
     """
     lstat, top = os.stat, os.open(root, os.O_PATH | os.O_DIRECTORY)
     extend = stats.extend

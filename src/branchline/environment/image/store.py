@@ -10,6 +10,7 @@
     held/                    lock files: who builds what just now
     temp/                    what is being made; each folder is held by its maker
     logs/                    what failed builds printed
+    filters/                 system-call filters for commands, made once
 
 A name stands for complete, checked content: everything is made under `temp/` and renamed. Any
 number of programs may use a store at once; only collecting garbage waits until nobody builds.
@@ -71,6 +72,11 @@ class Store:
     def trees(self) -> Path:
         """The folder of trees."""
         return self.folder / "trees"
+
+    @property
+    def filters(self) -> Path:
+        """The folder of system-call filters that commands in environments run under."""
+        return self.folder / "filters"
 
     @property
     def logs(self) -> Path:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from branchline.environment.image.entries import Entry, check_shape, digest_of_entries, stacked
+from branchline.environment.image.glance import Glance
 from branchline.environment.image.image import Image
 from branchline.environment.image.index import Hashes, check_index, write_index
 from branchline.environment.image.objects import DATE_NS
@@ -73,7 +75,10 @@ def check_trees(trees: Trees) -> int:
     Raises:
         Corrupt: A file is another one than it was; the sentence names it.
     """
-    return sum(check_index(path.parent) for path in trees.all)
+    with ExitStack() as looking:
+        # All looks are begun before the first one is waited for.
+        looks = [(p.parent, looking.enter_context(Glance(p.parent))) for p in trees.all]
+        return sum(check_index(tree, glance=glance) for tree, glance in looks)
 
 
 def split(seen: dict[str, Entry]) -> tuple[list[Entry], list[Entry], list[Entry]]:
