@@ -23,6 +23,10 @@ COMMANDS = {
         f"{_C}.project.merge:merge",
         "Merge another branch into this one; where the two contradict each other, you choose.",
     ),
+    "sync": (
+        f"{_C}.project.sync:sync",
+        "Save, bring what is at REMOTE, merge it, and send the whole.",
+    ),
     "status": (f"{_C}.project.status:status", "Show what differs from the last save."),
     "add": (
         f"{_C}.project.save:add",

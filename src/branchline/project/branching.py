@@ -39,7 +39,9 @@ class Switched:
 def branches(project: Project) -> list[str]:
     """Return the names of the project's branches; git-annex's own is none of them."""
     printed = project.git.word("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads")
-    return [name for name in printed.split("\n") if name and name != "git-annex"]
+    own = ("synced/", "adjusted/")
+    names = [name for name in printed.split("\n") if name and name != "git-annex"]
+    return [name for name in names if not name.startswith(own)]
 
 
 def switch(project: Project, identity: Identity, name: str, progress: Progress) -> Switched:

@@ -82,7 +82,7 @@ def clone(
         Conflict: There is something at the folder.
         GitFailed: It cannot be reached.
     """
-    source = _checked(source)
+    source = checked_source(source)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Conflict(f"There is something at {folder}", advice="Choose a new folder")
     parent = make_folder(folder.absolute().parent, 0o755)
@@ -120,8 +120,12 @@ def clone(
     return Cloned(cloned, modules, checked.records, checked.faults)
 
 
-def _checked(source: str) -> str:
-    """Return an address, or a folder by its whole path."""
+def checked_source(source: str) -> str:
+    """Return an address, or a folder by its whole path.
+
+    Raises:
+        Refused: It is of a kind that runs programs, or that is not spoken here.
+    """
     told = source.lower()
     if source.startswith("-") or "::" in source.partition("/")[0]:
         raise Refused(f"{source[:80]!r} is no address of a project")

@@ -9,6 +9,8 @@ would be stored.
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 from collections.abc import Mapping
 
 from branchline.foundation.errors import Refused
@@ -90,4 +92,32 @@ def check_settings(found: Mapping[str, str]) -> None:
         raise Refused(
             f"The repository's .git/config names a program to run ({name})",
             advice=f"Look at it, and take it out with 'git config --unset {name}'",
+        )
+
+
+_REACHES = re.compile(
+    r"^(credential\.(.+\.)?helper|core\.(sshcommand|askpass|gitproxy)"
+    r"|(remote\..+\.)?annex[.-].*(options|transport|shell))$",
+    re.I,
+)
+
+
+def check_network(found: Mapping[str, str]) -> None:
+    """Refuse a repository whose own configuration names programs by which others are reached.
+
+    Those of a person's own, global settings are his. The helper that gets tokens for a hub is ours.
+
+    Args:
+        found: The repository's own settings.
+
+    Raises:
+        Refused: One such setting is there; the sentence names it.
+    """
+    ours = shlex.join((sys.executable, "-m", "branchline", "hub", "credential"))
+    for name, value in sorted(found.items()):
+        if not _REACHES.match(name) or not value or value.startswith(f"!{ours} "):
+            continue
+        raise Refused(
+            f"The repository's .git/config names a program by which others are reached ({name})",
+            advice=f"If it is yours, move it to your own settings ('git config --global {name} …')",
         )

@@ -1,0 +1,348 @@
+"""Sync a project with another place: save, bring, merge, send."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from branchline.foundation.clock import SystemClock
+from branchline.foundation.errors import Conflict, Unavailable
+from branchline.foundation.keys import Identity
+from branchline.project.activity.files import FOLDER, Recorder
+from branchline.project.activity.record import Detail, Signed
+from branchline.project.data.places import check_lines
+from branchline.project.git.intake import Progress
+from branchline.project.git.landing import differences, land
+from branchline.project.merging.looking import check_new
+from branchline.project.merging.merge import Merged, check_same_project, go_on, waiting
+from branchline.project.merging.pending import How, Pending
+from branchline.project.merging.weighing import is_within
+from branchline.project.place import Project
+from branchline.project.saving import commit_only, save
+from branchline.project.syncing.remotes import (
+    Talked,
+    fetch,
+    refs_below,
+    remote_of,
+    remotes,
+    talk,
+)
+from branchline.project.syncing.telling import count_commits, is_work
+from branchline.project.syncing.trouble import from_there, trouble
+
+_ANNEX = "git-annex"
+_TRIES = 6
+_BEHIND = ("[rejected]", "would not go on from where it ends here", "cannot lock ref")
+_CHECKED_OUT = ("currently checked out", "refusing to update checked out branch")
+_NONE = "0" * 40
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A branch elsewhere that does not go on from where it was when it was last seen.
+
+    Args:
+        branch: Its name.
+        before: The commit that was seen.
+        after: What is there now; None where the branch is gone.
+    """
+
+    branch: str
+    before: str
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What one sync did.
+
+    Args:
+        state: ``synced``; ``waiting`` for answers; or ``rewritten``: others rewrote history there.
+        remote: What git calls the other place.
+        address: Where it is.
+        branch: What was synced.
+        commit: The commit both have now.
+        saved: The commit that kept what was not saved yet.
+        brought: How many commits came.
+        sent: How many went.
+        merge: What came of merging, where there was anything to merge.
+        rewritten: What somebody did to history there.
+        record: What was put on record.
+    """
+
+    state: str
+    remote: str
+    address: str
+    branch: str
+    commit: str | None = None
+    saved: str | None = None
+    brought: int = 0
+    sent: int = 0
+    merge: Merged | None = None
+    rewritten: Rewritten | None = None
+    record: Signed | None = None
+
+
+def sync(
+    project: Project,
+    identity: Identity,
+    where: str,
+    wanted: Mapping[str, How],
+    progress: Progress,
+    *,
+    done: bool = False,
+    accept: bool = False,
+) -> Synced:
+    """Save, bring what is elsewhere, merge it, and send the whole.
+
+    Where it stops for answers, the next sync goes on with them. Nothing is sent before all that was
+    brought is merged, and nothing here changes before that was looked through.
+
+    Args:
+        project: The project, held by its lock.
+        identity: Whose keys sign.
+        where: A remote's name or an address; the usual one if empty.
+        wanted: What is to become of conflicts, by path or folder.
+        progress: Told what is done.
+        done: Whether files that are merged by hand are finished.
+        accept: Whether a history that others rewrote is merged all the same.
+
+    Raises:
+        Conflict: Another merge waits, or no branch is checked out.
+        NotAllowed: Something may not go there; nothing was sent.
+        Unavailable, NotFound, Refused, GitFailed: The other place cannot be reached, or refuses.
+    """
+    git = project.git
+    remote = remote_of(project, where)
+    branch = git.branch()
+    if branch is None:
+        raise Conflict("No branch is checked out", advice="Begin one with 'branchline branch NAME'")
+    state = Synced("synced", remote, remotes(project)[remote], branch)
+    begun = git.head()
+    pending = waiting(project)
+    if pending is not None and pending.remote != remote:
+        raise Conflict(
+            f"The merge of {pending.name} is not done",
+            advice="Finish it, or leave it with 'branchline merge --abandon'",
+        )
+    if pending is not None:
+        merged = go_on(project, identity, pending, wanted, progress, done=done)
+        state = replace(state, merge=merged, saved=merged.saved)
+        if merged.state == "waiting":
+            return replace(state, state="waiting")
+        wanted = {}
+    else:
+        saved = save(project, identity, progress, message=f"As it was before a sync with {remote}")
+        state = replace(state, saved=saved.commit)
+    for _ in range(_TRIES):
+        there = fetch(project, remote, progress)
+        rewritten = None if accept else _rewritten(project, remote, branch, there)
+        if rewritten is not None:
+            return _stop(project, identity, replace(state, rewritten=rewritten))
+        _take_over(project, remote, there)
+        state = _bring(project, identity, state, there, wanted, progress)
+        if state.state == "waiting":
+            return state
+        progress("merging what git-annex knows")
+        project.annex.run("merge", "--quiet")
+        state = _put_on_record(project, identity, state, begun, there.get(branch))
+        if _send(project, remote, branch, there, progress):
+            break
+    else:
+        raise Unavailable(
+            f"Others send to {remote} all the time", advice="Sync again; nothing is lost"
+        )
+    return replace(state, commit=git.head())
+
+
+def _bring(
+    project: Project,
+    identity: Identity,
+    state: Synced,
+    there: Mapping[str, str],
+    wanted: Mapping[str, How],
+    progress: Progress,
+) -> Synced:
+    """Merge what the other place has, and what somebody left here for this branch."""
+    git, remote, branch = project.git, state.remote, state.branch
+    left = refs_below(project, "refs/heads").get(f"synced/{branch}")
+    tips = (there.get(branch), there.get(f"synced/{branch}"), left)
+    for theirs in dict.fromkeys(tip for tip in tips if tip is not None):
+        mine = git.head()
+        if mine is None or is_within(git, theirs, mine):
+            continue
+        check_same_project(project, theirs)
+        count = count_commits(git, theirs, mine)
+        if is_within(git, mine, theirs) and not _loses_records(project, mine, theirs):
+            check_new(git, mine, theirs)
+            progress("laying out")
+            land(git, theirs, branch)
+        else:
+            pending = Pending(f"{remote}/{branch}", theirs, remote=remote)
+            merged = go_on(project, identity, pending, wanted, progress)
+            state = replace(state, merge=merged, saved=state.saved or merged.saved)
+            if merged.state == "waiting":
+                return replace(state, state="waiting")
+            wanted = {}
+        state = replace(state, brought=state.brought + count)
+    return state
+
+
+def _loses_records(project: Project, mine: str, theirs: str) -> bool:
+    found = differences(project.git, mine, theirs, FOLDER)
+    return any(each.letter != "A" for each in found)
+
+
+def _rewritten(
+    project: Project, remote: str, branch: str, there: Mapping[str, str]
+) -> Rewritten | None:
+    """Return what does not go on from where it was when it was last seen; None if all does."""
+    git = project.git
+    known = refs_below(project, f"refs/remotes/{remote}")
+    seen = known | refs_below(project, f"refs/branchline/seen/{remote}")
+    for name in (branch, _ANNEX):
+        before, after = seen.get(name), there.get(name)
+        if before is not None and (after is None or not is_within(git, before, after)):
+            return Rewritten(name, before, after)
+    return None
+
+
+def _take_over(project: Project, remote: str, there: Mapping[str, str]) -> None:
+    """Have git know what is there, once it may be merged."""
+    lines = [
+        f"update {place}/{remote}/{name} {commit}\n"
+        for name, commit in there.items()
+        for place in ("refs/remotes", "refs/branchline/seen")
+    ]
+    known = refs_below(project, f"refs/remotes/{remote}")
+    lines += [
+        f"delete refs/remotes/{remote}/{n}\n" for n in known if n not in there and n != "HEAD"
+    ]
+    project.git.run("update-ref", "--stdin", feed="".join(lines).encode())
+
+
+def _stop(project: Project, identity: Identity, state: Synced) -> Synced:
+    """Put on record that others rewrote history; once for each way in which they did."""
+    found = state.rewritten
+    assert found is not None
+    git = project.git
+    ways = f"{found.before[:12]}-{(found.after or _NONE)[:12]}"
+    mark = f"refs/branchline/rewritten/{state.remote}/{ways}"
+    record = None
+    if not git.run("rev-parse", "--verify", "--quiet", f"{mark}/before", accept=(0, 1)):
+        # What was seen stays reachable here, whatever becomes of the branch there.
+        git.run("update-ref", f"{mark}/before", found.before)
+        if found.after is not None:
+            git.run("update-ref", f"{mark}/after", found.after)
+        what = "is gone" if found.after is None else "was rewritten by others"
+        message = f"The branch {found.branch} at {state.remote} {what}"
+        detail = Detail(
+            "alarm",
+            {"remote": state.remote, "address": state.address, "branch": found.branch}
+            | {"before": found.before, "after": found.after},
+        )
+        record = _write(project, identity, "reset", message, detail, outcome="failed")
+    return replace(state, state="rewritten", commit=git.head(), record=record)
+
+
+def _put_on_record(
+    project: Project, identity: Identity, state: Synced, begun: str | None, theirs: str | None
+) -> Synced:
+    """Write what is brought and sent, if there is anything but earlier records of syncs in it."""
+    git = project.git
+    head = git.head()
+    assert head is not None
+    sent = count_commits(git, head, theirs)
+    worth = (sent and is_work(git, theirs, head)) or (state.brought and is_work(git, begun, head))
+    if worth and state.record is None:
+        message = f"Synced with {state.remote}: {state.brought} commits brought, {sent} sent"
+        detail = Detail(
+            "ref",
+            {"remote": state.remote, "address": state.address, "branch": state.branch}
+            | {"theirs": theirs, "mine": head, "brought": state.brought, "sent": sent},
+        )
+        state = replace(state, record=_write(project, identity, "merge", message, detail))
+        sent += 1
+    return replace(state, sent=sent)
+
+
+def _write(
+    project: Project,
+    identity: Identity,
+    action: str,
+    message: str,
+    detail: Detail,
+    outcome: str = "done",
+) -> Signed:
+    record = {
+        "type": "sync",
+        "action": action,
+        "outcome": outcome,
+        "message": message,
+        "commit": project.git.head(),
+        "branch": project.git.branch(),
+    }
+    signed, paths = Recorder(project, identity).write(record, detail)
+    commit_only(project, paths, message)
+    return signed
+
+
+def _send(
+    project: Project, remote: str, branch: str, there: Mapping[str, str], progress: Progress
+) -> bool:
+    """Send the branch and what git-annex knows; tell whether both arrived or were there.
+
+    Raises:
+        NotAllowed: A rule keeps something here; nothing was sent.
+        Refused: The other place does not want it.
+    """
+    mine = refs_below(project, "refs/heads")
+    names = [n for n in (branch, _ANNEX) if n in mine and not _has(project, there, n, mine[n])]
+    if not names:
+        return True
+    _check_rules(project, remote, branch, mine[branch], there.get(branch))
+    progress(f"sending to {remote}")
+    to = {name: name for name in names}
+    talked = _push(project, remote, to, progress)
+    if any(sign in talked.printed + talked.said for sign in _CHECKED_OUT):
+        # Somebody works in that very folder: what is sent waits there for the next sync of his.
+        to[branch] = f"synced/{branch}"
+        talked = _push(project, remote, to, progress)
+    if talked.code == 0:
+        lines = [
+            f"update {place}/{remote}/{to[name]} {mine[name]}\n"
+            for name in names
+            for place in ("refs/remotes", "refs/branchline/seen")
+        ]
+        project.git.run("update-ref", "--stdin", feed="".join(lines).encode())
+        return True
+    if any(sign in talked.printed + talked.said for sign in _BEHIND):
+        return False
+    raise trouble(remote, _reason(talked.printed, talked.said))
+
+
+def _reason(printed: str, said: str) -> str:
+    """Return what is said of a push that was refused; the other side's own words, if it has any."""
+    lines = [line.split("\t")[-1] for line in printed.splitlines() if line.startswith("!")]
+    return (
+        said
+        if from_there(said) or not lines
+        else "\n".join((said, *(f"remote: {line}" for line in lines)))
+    )
+
+
+def _has(project: Project, there: Mapping[str, str], name: str, commit: str) -> bool:
+    tips: Sequence[str | None] = (there.get(name), there.get(f"synced/{name}"))
+    return any(tip is not None and is_within(project.git, commit, tip) for tip in tips)
+
+
+def _push(project: Project, remote: str, names: Mapping[str, str], progress: Progress) -> Talked:
+    words = ("push", "--porcelain", "--progress", "--no-verify", "--no-recurse-submodules")
+    refs = [f"refs/heads/{name}:refs/heads/{to}" for name, to in names.items()]
+    return talk(project, remote, (*words, "--", remote, *refs), progress)
+
+
+def _check_rules(project: Project, remote: str, branch: str, tip: str, known: str | None) -> None:
+    line = f"refs/heads/{branch} {tip} refs/heads/{branch} {known or _NONE}\n"
+    address = project.git.own.get(f"remote.{remote}.url", "")
+    check_lines(project, remote, address, line, SystemClock().now().date())

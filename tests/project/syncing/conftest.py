@@ -1,0 +1,55 @@
+"""Two people, a project of each, and a repository between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.project.conftest import Scene, quiet, run
+
+from branchline.foundation.keys import Identity
+from branchline.project.cloning import clone
+from branchline.project.merging.pending import How
+from branchline.project.syncing.sync import Synced, sync
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two clones and what lies between them."""
+
+    mira: Scene
+    jo: Scene
+    between: Path
+
+
+def synced(
+    scene: Scene,
+    where: str = "",
+    wanted: Mapping[str, How] | None = None,
+    *,
+    done: bool = False,
+    accept: bool = False,
+) -> Synced:
+    """Sync."""
+    with scene.project.working() as project:
+        return sync(project, scene.identity, where, wanted or {}, quiet, done=done, accept=accept)
+
+
+def bare(folder: Path) -> Path:
+    """Make an empty repository."""
+    folder.mkdir()
+    run(folder, "git", "init", "--quiet", "--bare", "--initial-branch=main")
+    return folder
+
+
+@pytest.fixture
+def pair(scene: Scene, tmp_path: Path) -> Pair:
+    """Mira's project, sent to an empty repository, and Jo's clone of it."""
+    between = bare(tmp_path / "between.git")
+    scene.write("code/fit.py", "a = 1\nb = 2\nc = 3\n")
+    scene.write("data/wear.csv", "age,wear\n20,0.4\n")
+    synced(scene, str(between))
+    clone(str(between), tmp_path / "jo", quiet)
+    return Pair(scene, Scene(tmp_path / "jo", Identity.create()), between)
