@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -129,6 +130,15 @@ def test_canonical_json_is_json_and_stays_as_it_is(value: Any) -> None:
     text = canonical_json(value)
     assert json.loads(text, parse_int=_as_ecmascript) == value
     assert canonical_json(json.loads(text)) == text
+
+
+@given(values | st.tuples(values, values))
+def test_canonical_json_is_what_the_reference_writes(value: Any) -> None:
+    """Byte for byte, for whatever can be written; and what was handed in is left as it is."""
+    before = repr(value)
+    assert canonical_json(value) == rfc8785.dumps(value)
+    assert canonical_json({"inside": value}) == rfc8785.dumps({"inside": value})
+    assert repr(value) == before
 
 
 @given(st.dictionaries(st.text(max_size=6), values, max_size=5), st.randoms())

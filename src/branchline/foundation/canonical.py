@@ -16,6 +16,9 @@ T = TypeVar("T")
 LIMIT = 1 << 20
 """The most bytes a JSON document may have where nothing else is said."""
 
+_LARGEST_INTEGER = 2**53 - 1
+"""Beyond it, doubles do not spell every integer."""
+
 
 def canonical_json(value: Any) -> bytes:
     """Write a value as the one canonical JSON text (RFC 8785).
@@ -30,11 +33,48 @@ def canonical_json(value: Any) -> bytes:
     try:
         plain = msgspec.to_builtins(value)
         try:
+            return msgspec.json.encode(_spelled(plain), order="sorted")
+        except _Unusual:
+            plain = msgspec.to_builtins(value)
+        except UnicodeEncodeError:
+            raise Refused(
+                "A value cannot be written as canonical JSON: a text has half a character"
+            ) from None
+        try:
             return rfc8785.dumps(plain)
         except rfc8785.IntegerDomainError:
             return rfc8785.dumps(_as_doubles(plain))
     except (rfc8785.CanonicalizationError, TypeError) as error:
         raise Refused(f"A value cannot be written as canonical JSON: {error}") from error
+
+
+class _Unusual(Exception):
+    """A value that is left to the library that knows all of the standard."""
+
+
+def _spelled(value: Any) -> Any:
+    """Return plain values that msgspec writes as RFC 8785 wants them; lists and mappings are changed.
+
+    msgspec spells strings and small integers alike, and sorts names by their bytes: the same order
+    where they are ASCII. Numbers with a fraction are spelled here, as the standard has them.
+    """
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return value
+    if kind is int and -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER:
+        return value
+    if kind is float:
+        return msgspec.Raw(rfc8785.dumps(value))
+    if kind is dict:
+        for name, item in value.items():
+            if type(name) is not str or not name.isascii():
+                raise _Unusual
+            if type(item) is not str:
+                value[name] = _spelled(item)
+        return value
+    if kind is list or kind is tuple:
+        return [item if type(item) is str else _spelled(item) for item in value]
+    raise _Unusual
 
 
 def _as_doubles(value: Any) -> Any:
