@@ -2,7 +2,7 @@
 
 In turns, in one run, each in a new repository: many small files, added and saved; one large file;
 status where nothing changed; a clone. Branchline is measured twice, with the files as data (in
-git-annex) and as code (in git). Peers are installed in environments of their own. Before each step
+git-annex) and as code (in git). And how long one waits for the workbench's pages. Peers are installed in environments of their own. Before each step
 what is written goes to disk, for all alike; what a peer leaves unwritten is its affair. Every exit
 code counts: a step that fails ends the run. Prints ratios, writes ``results/project-*.json``.
 """
@@ -31,6 +31,7 @@ from rich.table import Table
 
 from benchmarks import machine
 from benchmarks.figures import Spread
+from benchmarks.pages import FEED, GOAL_MILLISECONDS, make_history, measure_pages
 from benchmarks.peers import make_environment
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -39,6 +40,7 @@ PER_FOLDER = 100
 GIT_ANNEX = "git-annex==10.20261026"
 DATALAD = "datalad==1.7.1"
 DVC = "dvc==3.67.1"
+PAGES = "branchline, pages"
 
 Words = tuple[str, ...]
 
@@ -97,6 +99,7 @@ def main() -> None:
     parser.add_argument("--small", type=int, default=10_000, help="files of 1 KiB")
     parser.add_argument("--large", type=int, default=2048, help="MiB of the one large file")
     parser.add_argument("--status", type=int, default=100_000, help="files in the status step")
+    parser.add_argument("--history", type=int, default=50_000, help="records behind the pages")
     parser.add_argument("--only", default="", help="contestants by name, with commas")
     given = parser.parse_args()
     console, figures = Console(), Figures()
@@ -113,6 +116,9 @@ def main() -> None:
             hash_alone(base, given.large, number, figures)
         console.print(f"status on {given.status} files")
         statuses(base, chosen, given.status, given.runs, figures)
+    with tempfile.TemporaryDirectory(prefix="bench-pages-", ignore_cleanup_errors=True) as name:
+        console.print(f"pages of a project with {given.history} records")
+        pages(Path(name), given.history, given.runs, figures)
     rows = rows_of(figures)
     show(rows, figures, console)
     write(rows, figures, vars(given), console)
@@ -221,6 +227,16 @@ def statuses(
             figures.measure(step, one.name, lambda one=one, root=root: run(one, one.status, root))  # type: ignore[misc]
 
 
+def pages(base: Path, count: int, runs: int, figures: Figures) -> None:
+    """Ask for the workbench's pages of a project with a long history."""
+    make_history(base / "project", count)
+    figures.load.append(machine.load())
+    for page in measure_pages(base / "project", base / "home", runs):
+        seconds = [each / 1000 for each in page.milliseconds]
+        figures.wall.setdefault(page.name, {})[PAGES] = seconds
+        figures.cpu.setdefault(page.name, {})[PAGES] = [0.0] * len(seconds)
+
+
 def repository(base: Path, one: Contestant, name: str = "repository") -> Path:
     """Make a new repository."""
     root = base / name
@@ -323,6 +339,8 @@ def rows_of(figures: Figures) -> list[Row]:
             for first, second, peer, most in GOALS:
                 if own and name == peer and step.startswith(first) and second in step:
                     goal, met = f"ours ≤ {most:g}x", Spread.of(own).median <= most * wall.median
+            if name == PAGES and step.startswith(FEED):
+                goal, met = f"≤ {GOAL_MILLISECONDS:g} ms", wall.median <= GOAL_MILLISECONDS / 1000
             ratio = wall.median / Spread.of(own).median if own else None
             rows.append(Row(step, name, wall, Spread.of(figures.cpu[step][name]), ratio, goal, met))
     return rows
@@ -335,7 +353,9 @@ def show(rows: Sequence[Row], figures: Figures, console: Console) -> None:
         table.add_column(heading, justify="right" if heading else "left")
     step = ""
     for row in rows:
-        wall = f"{row.wall.median:.2f} ({row.wall.minimum:.2f} to {row.wall.maximum:.2f})"
+        digits = 3 if row.name == PAGES else 2
+        spread = (row.wall.median, row.wall.minimum, row.wall.maximum)
+        wall = "{} ({} to {})".format(*(f"{each:.{digits}f}" for each in spread))
         ratio = "" if row.ours is None else f"{row.ours:.2f}"
         verdict = {True: " met", False: " MISSED", None: ""}[row.met]
         title = row.step if row.step != step else ""

@@ -60,7 +60,7 @@ async def _serve(desk: Desk, port: int, first: Opened | None, *, browser: bool) 
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
-    async with serve_pages(desk, port=port, first=first) as pages:
+    async with serve_pages(desk, port=port) as pages:
         url = pages.entrance.link(f"{first.base}/feed" if first else "/")
         click.echo(_ready(pages, url))
         if browser and not await asyncio.to_thread(webbrowser.open, url):

@@ -11,7 +11,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from branchline.project.place import Project
 
 _MARKS = ("hide", "show")
 _CURSOR = re.compile(r"^([0-9TZ:.+-]{10,40})~(clone-[a-z2-7]{26})~([0-9]{1,13})$")
+_BREATH = 200
 _SETTLED = 0.1
 """Seconds after which a folder's time tells a later change from an earlier one."""
 
@@ -142,9 +143,15 @@ class Timeline:
         except OSError:
             raise NotFound(f"There is no record {name[:80]!r} in this branch") from None
 
-    def warm(self) -> int:
-        """Look at all records once, so that no page has to; return how many there are."""
-        return sum(1 for _ in self._newest())
+    def warm(self, breathe: Callable[[], object] = lambda: None) -> None:
+        """Look at all records once, so that no page has to.
+
+        Args:
+            breathe: Called now and then: who works aside lets others go first.
+        """
+        for number, _ in enumerate(self._newest()):
+            if number % _BREATH == 0:
+                breathe()
 
     def _newest(self) -> Iterator[tuple[Head, str]]:
         base = self._project.root / FOLDER

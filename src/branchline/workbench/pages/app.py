@@ -181,6 +181,7 @@ class Pages:
         opened = self._opened(request)
         if not request.query.get("before"):
             self.desk.known.remember(opened.project.root)
+        opened.prepare()
         page = await asyncio.to_thread(feed_page, opened, request.query)
         return self._page(request, "feed.html", page)
 

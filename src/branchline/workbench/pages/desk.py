@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from typing import Any
 from branchline.environment.image.store import Store
 from branchline.foundation.errors import NotFound
 from branchline.foundation.keys import Identity
+from branchline.foundation.tasks import in_thread
 from branchline.project.activity.timeline import Timeline
 from branchline.project.place import Project
+from branchline.project.search import take_in
 from branchline.workbench.home import WorkbenchHome
 from branchline.workbench.known import KnownProjects
 from branchline.workbench.pages.jobs import Job, Jobs
@@ -24,6 +27,13 @@ _WATCHED = ("branchline/seen.json", "HEAD", "index")
 """What changes below ``.git`` with every record, branch and save."""
 
 Event = dict[str, Any]
+
+_FIRST_SECONDS, _BREATH_SECONDS = 0.5, 0.02
+"""What is done aside waits for the first page, and then at each step."""
+
+
+class _Left(Exception):
+    """The workbench ends."""
 
 
 @dataclass
@@ -42,6 +52,8 @@ class Opened:
     jobs: Jobs = field(init=False)
     _told: set[asyncio.Queue[Event | None]] = field(default_factory=set)
     _looking: asyncio.Task[None] | None = None
+    _aside: asyncio.Task[None] | None = None
+    _left: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.jobs = Jobs(self._job_changed)
@@ -65,6 +77,29 @@ class Opened:
             if not self._told and self._looking is not None:
                 self._looking.cancel()
                 self._looking = None
+
+    def prepare(self) -> None:
+        """Look through the activity and bring the search up to date, aside, once."""
+        if self._aside is None:
+            self._aside = asyncio.create_task(in_thread(self._prepare))
+
+    def _prepare(self) -> None:
+        with suppress(_Left):
+            self._breathe(_FIRST_SECONDS)
+            self.timeline.warm(self._breathe)
+            take_in(self.project, self._breathe)
+
+    def _breathe(self, seconds: float = _BREATH_SECONDS) -> None:
+        """Let pages go first; leave where the workbench ends."""
+        if self._left.wait(seconds):
+            raise _Left
+
+    async def close(self) -> None:
+        """Wait for what is under way; what is done aside is left."""
+        self._left.set()
+        if self._aside is not None:
+            await asyncio.wait([self._aside])
+        await self.jobs.close()
 
     def tell(self, event: Event | None) -> None:
         """Tell everybody who looks on."""
@@ -94,7 +129,6 @@ class Desk:
     Args:
         home: The person's data folder.
         store: Where images are.
-        lab: The command line that starts a lab; the page shows it.
     """
 
     def __init__(self, home: WorkbenchHome, store: Store) -> None:
@@ -147,7 +181,7 @@ class Desk:
     async def close(self) -> None:
         """Wait for what is under way."""
         for opened in self._open.values():
-            await opened.jobs.close()
+            await opened.close()
 
 
 def _stamp(file: Path) -> tuple[int, int]:

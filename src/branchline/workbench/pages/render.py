@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from branchline.workbench.pages.icons import icon
+from branchline.workbench.pages.shown.code import code, command
 from branchline.workbench.pages.shown.terminal import plain
 
 FOLDER = Path(__file__).parent / "templates"
@@ -37,7 +38,9 @@ def _templates() -> Environment:
 
 
 def prepare() -> None:
-    """Read all templates, so that the first page is as quick as the others."""
+    """Read all templates, and how programs are read, so that the first page is as quick as the others."""
+    code("1")
+    command("true")
     for name in _templates().list_templates():
         _templates().get_template(name)
 
