@@ -141,6 +141,33 @@ def test_go_accepts_our_logs(size: int, logs: Exported, verify: Verify) -> None:
     assert done.stdout == f"{ORIGIN} {size} {ROOTS[size]}\n"
 
 
+POLICIES = {
+    "quorum w2\n": 0,
+    "group q all w0 w1 w2 w3\nquorum q\n": 0,
+    "group q 3 w0 w1 w2 w3\nquorum q\n": 0,
+    "group s 2 w0 w1\ngroup q all s w3\nquorum q\n": 0,
+    "quorum none\n": 0,
+    "quorum w7\n": 1,
+    "group q all w0 w7\nquorum q\n": 1,
+    "group s any w6 w7\ngroup q all s w3\nquorum q\n": 1,
+    "group q any w0 w7\nquorum q\n": 0,
+    "group q 2 w0 w6 w7\nquorum q\n": 1,
+    "group q 3 w0 w1\nquorum q\n": 1,
+    "group q any w0 w9\nquorum q\n": 1,
+    "group q any w0\ngroup r any w0\nquorum r\n": 1,
+    "quorum w0\nquorum w1\n": 1,
+    "": 1,
+}
+"""What a policy asks of the witnesses w0 to w7, of whom the first four cosigned; and Go's exit code."""
+
+
+def asked_policy(asked: str) -> str:
+    """Return a policy that asks this of eight witnesses."""
+    keys = [cosigner_key(name_of(n), identity_of(100 + n).public).text for n in range(8)]
+    lines = "".join(f"witness w{n} {key} https://w{n}.example\n" for n, key in enumerate(keys))
+    return f"# made up\nlog {LOG_VKEY}\n{lines}{asked}"
+
+
 def test_go_accepts_cosignatures_and_receipts(
     append: Callable[..., object],
     open_log: Callable[[], Log],
@@ -166,6 +193,21 @@ def test_go_accepts_cosignatures_and_receipts(
         options += ["-receipt", f"{name}.tlog-proof:{name}.leaf"]
     done = verify(tmp_path / "out", *options)
     assert done.returncode == 0, done.stderr
+    for asked, code in POLICIES.items():
+        policy = tmp_path / "policy"
+        policy.write_text(asked_policy(asked))
+        done = verify(tmp_path / "out", "-policy", str(policy), *options[8:])
+        assert done.returncode == code, (asked, done.stderr)
+    # The ledger's own checkpoint has four cosignatures; that of a receipt may have fewer.
+    policy.write_text(asked_policy("group q 3 w0 w1 w2 w3\nquorum q\n"))
+    file = tmp_path / "0.tlog-proof"
+    whole = file.read_text()
+    lines = whole.splitlines(keepends=True)
+    for left, code in ((len(lines), 0), (len(lines) - 1, 0), (len(lines) - 2, 1)):
+        file.write_text("".join(lines[:left]))
+        done = verify(tmp_path / "out", "-policy", str(policy), *options[8:])
+        assert done.returncode == code, (left, done.stderr)
+    file.write_text(whole)
     stranger = cosigner_key(name_of(7), identity_of(107).public).text
     assert verify(tmp_path / "out", "-witness", stranger).returncode == 1
     (tmp_path / "0.leaf").write_bytes(b"entry 1")

@@ -8,9 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from tests.study.frame import KEYS, draft, study
 
 from branchline.foundation.errors import NotFound
+from branchline.foundation.keys import Identity
+from branchline.ledger.proof.cosignature import cosigner_key, ml_dsa_key
 from branchline.study.document import CentralPin, StudyRefused, parse_study
 from branchline.study.draft import Pin, study_from_draft
 
@@ -20,6 +23,12 @@ def _people(**roles: str) -> list[dict[str, Any]]:
         {"name": name, "role": role, "keys": msgspec.to_builtins(KEYS[name])}
         for name, role in roles.items()
     ]
+
+
+OUTSIDE, SAME_NAME = (
+    cosigner_key("auditor.example/witness", Identity.create().public).text for _ in range(2)
+)
+OTHER_TYPE = ml_dsa_key("auditor.example/witness", MLDSA44PrivateKey.generate()).text
 
 
 def _stations(*witnesses: str) -> list[dict[str, Any]]:
@@ -100,6 +109,13 @@ def test_writing_and_reading_keeps_the_digest() -> None:
         ({"witness_quorum": 1}, "names 0"),
         ({"stations": [{**s, "entity": "majority"} for s in _stations("one", "two")]}, "a quorum"),
         ({"stations": _stations("one", "two"), "witness_quorum": 0}, ">= 1"),
+        ({"outside": ["nonsense"]}, "no key for cosignatures"),
+        ({"outside": [OUTSIDE, OUTSIDE]}, "named twice"),
+        ({"outside": [OUTSIDE, SAME_NAME]}, "a name that another"),
+        ({"outside": [OTHER_TYPE]}, "not of Ed25519"),
+        ({"outside": []}, "length"),
+        ({"stations": _stations(OUTSIDE, "two"), "outside": [OUTSIDE]}, "that of a station"),
+        ({"stations": _stations(SAME_NAME, "two"), "outside": [OUTSIDE]}, "a name that another"),
         ({"stations": []}, "length"),
         ({"valid_from": "2026-11-01T00:00:00"}, "timezone"),
         ({"minimum_group": 1}, ">= 2"),

@@ -9,12 +9,20 @@ import msgspec
 import pytest
 from tests.study.frame import draft
 
+from branchline.foundation.canonical import canonical_json
 from branchline.foundation.keys import Identity
 from branchline.ledger.proof.cosignature import cosigner_key
 from branchline.ledger.proof.note import key_of
-from branchline.ledger.proof.policy import MAJORITY, NONE, TWO_THIRDS
+from branchline.ledger.proof.policy import MAJORITY, NONE, TWO_THIRDS, parse_policy
 from branchline.study.document import CHOSEN, StudyDocument, parse_study
-from branchline.study.witnesses import cosigners, policy_of, resists, threshold_of, witness_of
+from branchline.study.witnesses import (
+    cosigners,
+    outside_names,
+    policy_of,
+    resists,
+    threshold_of,
+    witness_of,
+)
 
 ORIGIN = "localhost/branchline"
 CENTRAL = Identity.create()
@@ -92,3 +100,38 @@ def test_the_policy_is_the_documents() -> None:
     made = study(None, None, None)
     assert policy_of(made).digest == policy_of(parse_study(msgspec.json.encode(made))).digest
     assert policy_of(made).digest != policy_of(study(None, None, None)).digest
+
+
+def outside_keys(count: int) -> list[str]:
+    """Return verifier keys of witnesses that are no stations."""
+    return [
+        cosigner_key(f"auditor-{n}.example/witness", Identity.create().public).text
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize("stations", [0, 1, 3, 4])
+def test_witnesses_from_outside_have_to_cosign_beside_the_stations(stations: int) -> None:
+    """Every one of them, whatever the stations' quorum; and the policy can be written and read."""
+    keys = outside_keys(2)
+    names = [key.partition("+")[0] for key in keys]
+    made = study(None, None, None, None, silent=4 - stations, outside=keys)
+    policy = policy_of(made)
+    assert parse_policy(policy.text.encode()) == policy
+    own = [witness_of(made, f"station-{n}") for n in range(stations)]
+    quorum = own[: threshold_of(made)]
+    assert policy.satisfied_by([*quorum, *names])
+    assert not policy.satisfied_by([*own, names[0]])
+    assert not policy.satisfied_by([*quorum[1:], *names]) or not stations
+    assert outside_names(made) == names
+    assert threshold_of(made) == threshold_of(study(None, None, None, None, silent=4 - stations))
+
+
+def test_a_study_without_them_keeps_its_digest() -> None:
+    """The field is absent from documents that do not use it, as from those of earlier versions."""
+    made = study(None)
+    assert b"outside" not in canonical_json(made)
+    assert parse_study(canonical_json(made)).digest == made.digest
+    chosen = study(None, None, witness_quorum=1, outside=outside_keys(1))
+    assert parse_study(canonical_json(chosen)) == chosen
+    assert policy_of(chosen).groups[-2].name == CHOSEN

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -139,9 +138,6 @@ async def test_a_class_opens_all_entries_until_the_next_epoch(
     granting: Granting, tmp_path: Path
 ) -> None:
     """North's whole epoch, receipts verified offline with it; what is signed later stays closed."""
-    copy = tmp_path / "north"
-    ignored = {"control.sock"}
-    shutil.copytree(granting.north, copy, ignore=lambda _, names: ignored & set(names))
     file = tmp_path / "class.grant"
     await disclose(granting, file, "--class", "core")
     (found,) = (await look(granting, file))["grants"]

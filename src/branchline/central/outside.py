@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from hashlib import sha256
+from pathlib import Path
 
 import aiohttp
 from msgspec import Struct
@@ -18,6 +19,7 @@ from msgspec import Struct
 from branchline.central.inbox import Inbox
 from branchline.central.witnessing import Witnessing
 from branchline.foundation.canonical import parse_json
+from branchline.foundation.durable import write_durably
 from branchline.foundation.errors import BranchlineError, Corrupt, Refused
 from branchline.foundation.http.client import check_address
 from branchline.journey.messages import WitnessAnswer, WitnessCall
@@ -29,6 +31,7 @@ from branchline.ledger.witness.wire import parse_request
 log = logging.getLogger("branchline.central")
 
 _CALL_LIMIT = 4 << 20
+_FILE = "witnesses"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
@@ -130,8 +133,23 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
     return b"".join(pieces)
 
 
+def keep_outsides(folder: Path, witnesses: Sequence[OutsideWitness]) -> None:
+    """Note which witnesses a running central asks, for commands that show how they stand."""
+    lines = "".join(f"{each.key.text}@{each.url}\n" for each in witnesses)
+    write_durably(folder / _FILE, lines.encode())
+
+
+def kept_outsides(folder: Path) -> list[OutsideWitness]:
+    """Return the witnesses that central asked when it was started last."""
+    try:
+        lines = (folder / _FILE).read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    return [parse_outside(line) for line in lines]
+
+
 def outsides(
-    witnesses: Sequence[str], origin: str, witnessing: Witnessing, inbox: Inbox
+    witnesses: Sequence[OutsideWitness], origin: str, witnessing: Witnessing, inbox: Inbox
 ) -> list[Outside]:
-    """Return the posters to all of these witnesses, each ``VKEY@URL``."""
-    return [Outside(parse_outside(text), origin, witnessing, inbox) for text in witnesses]
+    """Return the posters to all of these witnesses."""
+    return [Outside(each, origin, witnessing, inbox) for each in witnesses]

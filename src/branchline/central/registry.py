@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 from sqlalchemy import Connection
 
@@ -45,8 +46,16 @@ class Registry:
         clock: The time.
     """
 
-    def __init__(self, desk: Desk, store: Store, log_vkey: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        store: Store,
+        log_vkey: str,
+        clock: Clock,
+        outside: Collection[str] = (),
+    ) -> None:
         self._desk, self._store, self._log_vkey, self._clock = desk, store, log_vkey, clock
+        self._outside = frozenset(outside)
         self._documents: dict[str, StudyDocument] = {}
         self._deciding = asyncio.Lock()
 
@@ -125,6 +134,13 @@ class Registry:
         for name, keys in pins.items():
             if self._desk.caller_named(name).keys != keys:
                 raise Refused(f"The study pins keys for {name!r} that are not enrolled here")
+        for text in study.outsiders():
+            if text not in self._outside:
+                raise Refused(
+                    f"The study counts on the witness {text.partition('+')[0]}, whom this central "
+                    "service does not ask",
+                    advice="Its operator starts it with --witness VKEY@URL",
+                )
         for station in study.stations:
             witness = self._store.witness(station.name)
             if station.witness != ("" if witness is None else witness.vkey):

@@ -22,7 +22,7 @@ from branchline.central.hub.tokens import Tokens
 from branchline.central.images import Images, OwnImages
 from branchline.central.inbox import Inbox
 from branchline.central.journal import Journal
-from branchline.central.outside import outsides
+from branchline.central.outside import keep_outsides, outsides, parse_outside
 from branchline.central.receipts import Receipts
 from branchline.central.registry import Registry
 from branchline.central.starting import quorum_at_start
@@ -103,7 +103,9 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
     journal, inbox, watchers = Journal(store.engine), Inbox(), Inbox()
     receipts, images = Receipts(ledger), Images(folder, clock)
     witnessing = Witnessing(ledger, receipts, store.engine, inbox)
-    outside = outsides(settings.witnesses, origin, witnessing, inbox)
+    asked = [parse_outside(text) for text in settings.witnesses]
+    keep_outsides(folder, asked)
+    outside = outsides(asked, origin, witnessing, inbox)
     keeper = TagKeeper(ledger, files.read, identity)
     stating = Stating(keeper, ledger, journal, receipts, witnessing)
     topic = OwnTopic(folder / "keys" / "topic", ledger.tagged)
@@ -121,7 +123,7 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
         watchers,
         clock,
     )
-    registry = Registry(desk, store, ledger.vkey, clock)
+    registry = Registry(desk, store, ledger.vkey, clock, [each.key.text for each in asked])
     aggregators = Aggregators(
         desk,
         Bubblewrap(accept_weaker=settings.accept_weaker),

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from branchline.central.founding import origin_of
+from branchline.central.outside import kept_outsides
 from branchline.central.store import Store
 from branchline.foundation.clock import parse_time
 from branchline.foundation.errors import NotFound
@@ -26,12 +27,13 @@ class WitnessLine(msgspec.Struct, frozen=True):
     """A witness as central knows it.
 
     Args:
-        party: The station.
-        entity: The legal entity that runs it.
+        party: The station; of another witness, the name of its key.
+        entity: The legal entity that runs it; empty if it is no station.
         vkey: What verifies its cosignatures.
         size: How many entries it vouched for last.
         lag: How many entries have come since.
         seen: When it vouched, by its own clock; None for never.
+        outside: Where central posts to it, if it is no station; empty if it is one.
     """
 
     party: str
@@ -40,6 +42,7 @@ class WitnessLine(msgspec.Struct, frozen=True):
     size: int
     lag: int
     seen: datetime | None
+    outside: str = ""
 
 
 class WitnessesStatus(msgspec.Struct, frozen=True):
@@ -73,7 +76,8 @@ def witnesses_status(folder: Path) -> WitnessesStatus:
     except NotFound:
         size = 0
     enrolled = {parse_cosigner_key(each.vkey): each for each in store.witnesses()}
-    found = standings(store.engine, list(enrolled))
+    outside = {each.key: each for each in kept_outsides(folder)}
+    found = standings(store.engine, [*enrolled, *outside])
     lines = [
         WitnessLine(
             party=each.party,
@@ -84,6 +88,18 @@ def witnesses_status(folder: Path) -> WitnessesStatus:
             seen=found[key].at,
         )
         for key, each in enrolled.items()
+    ]
+    lines += [
+        WitnessLine(
+            party=key.name,
+            entity="",
+            vkey=key.text,
+            size=found[key].size,
+            lag=max(0, size - found[key].size),
+            seen=found[key].at,
+            outside=each.url,
+        )
+        for key, each in outside.items()
     ]
     return WitnessesStatus(
         origin, size, tuple(sorted(lines, key=lambda each: each.party)), _alarms(folder, store)

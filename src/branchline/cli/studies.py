@@ -16,7 +16,7 @@ def study_as_json(study: StudyDocument, digest: Digest, standing: Standing) -> d
     """Return a study and where it stands as plain JSON values."""
     import msgspec
 
-    from branchline.study.witnesses import policy_of, resists, threshold_of
+    from branchline.study.witnesses import outside_names, policy_of, resists, threshold_of
 
     return {
         "study": study.id,
@@ -25,6 +25,7 @@ def study_as_json(study: StudyDocument, digest: Digest, standing: Standing) -> d
         "sites": {name: list(made.datasets) for name, made in standing.sites.items()},
         "witnesses": {
             "entities": {e: [s.name for s in own] for e, own in study.witnesses().items()},
+            "outside": outside_names(study),
             "needed": threshold_of(study),
             "dishonest_resisted": resists(study),
             "policy": policy_of(study).digest,
@@ -69,14 +70,16 @@ def study_as_text(study: StudyDocument, digest: Digest, standing: Standing) -> s
 
 
 def _witnesses(study: StudyDocument) -> str:
-    from branchline.study.witnesses import resists, threshold_of
+    from branchline.study.witnesses import outside_names, resists, threshold_of
 
     count, needed = len(study.witnesses()), threshold_of(study)
+    outside = ", ".join(outside_names(study))
     if not count:
-        return "cosigned by nobody: central alone vouches for it"
+        return f"cosigned by {outside or 'nobody: central alone vouches for it'}"
     tolerated = resists(study)
     lies = f"{tolerated} of them may lie" if tolerated > 0 else "none of them may lie"
-    return f"cosigned by {needed} of {count} legal entities; {lies}"
+    also = f"; and by {outside}" if outside else ""
+    return f"cosigned by {needed} of {count} legal entities; {lies}{also}"
 
 
 def _part(study: StudyDocument, name: str) -> str:

@@ -17,7 +17,7 @@ from branchline.journey.request import check_request
 from branchline.journey.verify_case import Case, Detail, same_checkpoint
 from branchline.ledger.proof.receipt import verify_receipt
 from branchline.study.lifecycle import State
-from branchline.study.witnesses import cosigners, resists, threshold_of
+from branchline.study.witnesses import cosigners, outside_names, resists, threshold_of
 from branchline.train.bundle import verify_bundle
 
 _LAST_MOMENT = 253_402_300_799
@@ -41,11 +41,15 @@ def checkpoint(case: Case) -> Detail:
         "entities": len(case.study.witnesses()),
         "dishonest_resisted": resists(case.study),
     }
+    outside = outside_names(case.study)
+    if outside:
+        witnesses["outside"] = [name for name in outside if name in verified.cosigned]
     if not case.policy.satisfied_by(verified.cosigned):
+        also = f", and for {' and '.join(outside)} from outside" if outside else ""
         raise Corrupt(
             f"The checkpoint of {found.size} entries is cosigned by "
             f"{', '.join(entities) or 'nobody'}: {len(entities)} of {witnesses['entities']} legal "
-            f"entities; the study asks for {witnesses['needed']}"
+            f"entities; the study asks for {witnesses['needed']}{also}"
         )
     times = sorted(cosigned.at for cosigned in verified.cosigned.values())
     if times:

@@ -22,7 +22,14 @@ from branchline.station.cosigner import SeenEvidence, keep_evidence
 from branchline.station.holdings import holdings
 from branchline.station.settings import StationHome
 from branchline.study.document import StudyDocument
-from branchline.study.witnesses import cosigners, policy_of, resists, threshold_of, witness_of
+from branchline.study.witnesses import (
+    cosigners,
+    outside_names,
+    policy_of,
+    resists,
+    threshold_of,
+    witness_of,
+)
 
 
 class StudyQuorum(msgspec.Struct, frozen=True):
@@ -35,6 +42,8 @@ class StudyQuorum(msgspec.Struct, frozen=True):
         cosigned: Those on the latest cosigned checkpoint that this station knows.
         own: Whether this station's witness is one of them that count.
         resists: How many dishonest witnesses it resists; -1 where not even honest ones help.
+        outside: The witnesses from outside that have to cosign, too.
+        outside_missing: Those of them that did not on that checkpoint.
     """
 
     study: str
@@ -43,6 +52,8 @@ class StudyQuorum(msgspec.Struct, frozen=True):
     cosigned: tuple[str, ...]
     own: bool
     resists: int
+    outside: tuple[str, ...] = ()
+    outside_missing: tuple[str, ...] = ()
 
 
 class Alarm(msgspec.Struct, frozen=True):
@@ -128,6 +139,8 @@ def _quorum(study: StudyDocument, station: str, note: bytes | None) -> StudyQuor
         asked=threshold_of(study),
         entities=len(study.witnesses()),
         cosigned=tuple(sorted(cosigners(study, names))),
+        outside=tuple(outside_names(study)),
+        outside_missing=tuple(name for name in outside_names(study) if name not in names),
         own=bool(witness_of(study, station)),
         resists=resists(study),
     )

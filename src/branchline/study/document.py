@@ -10,9 +10,11 @@ import msgspec
 
 from branchline.foundation.canonical import digest_of_json, parse_json
 from branchline.foundation.digest import Digest, WireDigest
-from branchline.foundation.errors import Refused
+from branchline.foundation.errors import BranchlineError, Refused
 from branchline.foundation.ids import Name
 from branchline.foundation.keys import PublicKeys
+from branchline.ledger.proof.cosignature import parse_cosigner_key
+from branchline.ledger.proof.note import COSIGNATURE
 from branchline.ledger.proof.policy import MAJORITY, NONE, TWO_THIRDS
 from branchline.study.duo import parse_term
 
@@ -47,11 +49,14 @@ JUDGES: frozenset[Role] = NO_PART | {
 
 CHOSEN = "chosen"
 """The name of the witnesses' quorum where a study gives its number itself."""
-QUORUMS = frozenset({MAJORITY, TWO_THIRDS, NONE, CHOSEN})
+WITH_OUTSIDE = "with-outside"
+"""The name of the quorum where a study counts on witnesses that are no stations, too."""
+QUORUMS = frozenset({MAJORITY, TWO_THIRDS, NONE, CHOSEN, WITH_OUTSIDE})
 """Names that stand for quorums in a policy on the ledger."""
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Text = Annotated[str, msgspec.Meta(max_length=10_000)]
+Vkey = Annotated[str, msgspec.Meta(min_length=1, max_length=3000)]
 _WORKERS: tuple[Role, ...] = ("researcher", "principal-investigator")
 
 
@@ -109,6 +114,9 @@ class StudyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     minimum_stations: the least quorum of a parallel route, and length of a sequential one.
     witness_quorum: how many legal entities must cosign the ledger before anything counts;
         absent = as many as the number of entities asks for (see ``witnesses``).
+    outside: verifier keys of witnesses that are no stations; every one of them must cosign, beside
+        the stations' quorum. Absent, not empty, where there is none: so that documents from before
+        there were any keep their digests.
     """
 
     id: Name
@@ -132,6 +140,9 @@ class StudyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allow_not_reproducible: bool = True
     ethics_vote: EthicsVote | None = None
     witness_quorum: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    outside: Annotated[tuple[Vkey, ...], msgspec.Meta(min_length=1)] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
     v: Literal[1] = 1
 
     def person(self, name: str) -> Person | None:
@@ -154,6 +165,10 @@ class StudyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 entity = station.entity or station.name
                 found[entity] = (*found.get(entity, ()), station)
         return found
+
+    def outsiders(self) -> tuple[str, ...]:
+        """Return the keys of the witnesses that are no stations and must cosign."""
+        return () if self.outside is msgspec.UNSET else self.outside
 
     @property
     def digest(self) -> Digest:
@@ -217,11 +232,29 @@ def _witness_problem(document: StudyDocument) -> str | None:
         return "two stations have the same witness key, so one could speak for the other"
     if taken := QUORUMS & set(witnesses):
         return f"no legal entity can be named {min(taken)!r}, which names a quorum"
+    if problem := _outside_problem(document):
+        return problem
     if (document.witness_quorum or 0) > len(witnesses):
         return (
             f"it asks for {document.witness_quorum} entities that cosign the ledger and names "
             f"{len(witnesses)}"
         )
+    return None
+
+
+def _outside_problem(document: StudyDocument) -> str | None:
+    try:
+        keys = [parse_cosigner_key(text) for text in document.outsiders()]
+    except BranchlineError as error:
+        return f"a witness from outside has no key for cosignatures: {error.refused}"
+    if any(key.type != COSIGNATURE for key in keys):
+        return "the key of a witness from outside is not of Ed25519"
+    stations = {s.witness for own in document.witnesses().values() for s in own}
+    names = {text.partition("+")[0] for text in stations} | QUORUMS | set(document.witnesses())
+    if _doubled(key.text for key in keys) or stations & {key.text for key in keys}:
+        return "a witness from outside is named twice, or is that of a station"
+    if _doubled(key.name for key in keys) or names & {key.name for key in keys}:
+        return "a witness from outside has a name that another witness or entity has"
     return None
 
 

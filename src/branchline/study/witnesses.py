@@ -8,19 +8,42 @@ import msgspec
 
 from branchline.ledger.proof.cosignature import parse_cosigner_key
 from branchline.ledger.proof.note import parse_key
-from branchline.ledger.proof.policy import Policy, default_policy, dishonest_tolerated
-from branchline.study.document import CHOSEN, StudyDocument
+from branchline.ledger.proof.policy import (
+    NONE,
+    Group,
+    Policy,
+    WitnessLine,
+    default_policy,
+    dishonest_tolerated,
+)
+from branchline.study.document import CHOSEN, WITH_OUTSIDE, StudyDocument
 
 
 def policy_of(study: StudyDocument) -> Policy:
     """Return which checkpoints of the ledger count in a study.
 
     Each legal entity among its stations has one voice. How many voices are needed follows from
-    their number (see ``ledger.proof.policy.default_policy``) unless the study gives another.
+    their number (see ``ledger.proof.policy.default_policy``) unless the study gives another. The
+    witnesses from outside that it names have to cosign as well, every one of them.
 
     Raises:
         Refused: The document pins a key that is none.
     """
+    policy = _of_stations(study)
+    outside = [parse_cosigner_key(text) for text in study.outsiders()]
+    if not outside:
+        return policy
+    members = [] if policy.quorum == NONE else [policy.quorum]
+    members += [key.name for key in outside]
+    return Policy(
+        policy.logs,
+        (*policy.witnesses, *(WitnessLine(key.name, key) for key in outside)),
+        (*policy.groups, Group(WITH_OUTSIDE, len(members), tuple(members))),
+        WITH_OUTSIDE,
+    )
+
+
+def _of_stations(study: StudyDocument) -> Policy:
     policy = default_policy(
         parse_key(study.central.log_vkey),
         {
@@ -36,14 +59,18 @@ def policy_of(study: StudyDocument) -> Policy:
 
 
 def threshold_of(study: StudyDocument) -> int:
-    """Return how many legal entities have to cosign; 0 where no station is a witness."""
-    groups = policy_of(study).groups
+    """Return how many legal entities have to cosign; 0 where no station is a witness.
+
+    The witnesses from outside come on top.
+    """
+    groups = _of_stations(study).groups
     return groups[-1].threshold if groups else 0
 
 
 def resists(study: StudyDocument) -> int:
     """Return how many dishonest witnesses cannot help the ledger to show two histories.
 
+    Among the stations: it is not counted upon that those from outside are honest.
     -1 where even honest ones could be shown two, as where nobody cosigns.
     """
     return dishonest_tolerated(len(study.witnesses()), threshold_of(study))
@@ -62,3 +89,8 @@ def cosigners(study: StudyDocument, names: Collection[str]) -> dict[str, list[st
         for entity, stations in study.witnesses().items()
         if (own := [s.name for s in stations if s.witness.partition("+")[0] in names])
     }
+
+
+def outside_names(study: StudyDocument) -> list[str]:
+    """Return the names of the witnesses from outside that must cosign."""
+    return [text.partition("+")[0] for text in study.outsiders()]

@@ -37,6 +37,9 @@ aggregator = "central"
 minimum_group = 10
 # No result may rest on fewer stations than this.
 minimum_stations = 1
+# The ledger is cosigned by the stations. Witnesses that are no stations (an auditor's, say) and must
+# cosign as well, by their verifier keys; central has to ask them. Where one is away, no data are bound.
+# outside = ["auditor.example/witness+…"]
 # Only these trains, by digest; leave it out to permit any that one of the people signed.
 # trains = ["sha256:…"]
 

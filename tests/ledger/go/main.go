@@ -1,11 +1,13 @@
 // Verify checks an exported ledger with Go's own note and tlog packages, and nothing of ours.
 //
+//	verify DIR [-policy FILE] [-grown SIZE:ROOT]... [-receipt FILE:LEAFFILE]...
 //	verify DIR [-witness VKEY]... [-quorum N] [-grown SIZE:ROOT]... [-receipt FILE:LEAFFILE]...
 //	verify post DIR HOST:PORT VKEY
 //
-// It opens the checkpoint with the key in DIR/vkey, counts the witnesses that cosigned it (all that
-// are named have to, or as many as -quorum says), authenticates every tile by the root that was
-// signed, compares every entry with its tile, proves and checks records, and prints what it found.
+// It opens the checkpoint with the key in DIR/vkey, looks whether enough witnesses cosigned it (by a
+// tlog-policy; or all that are named, or as many as -quorum says), authenticates every tile by the
+// root that was signed, compares every entry with its tile, proves and checks records, and prints
+// what it found. A receipt brings a checkpoint of its own, of which the same is asked.
 package main
 
 import (
@@ -113,7 +115,7 @@ type checkpoint struct {
 	origin string
 	size   int64
 	root   tlog.Hash
-	lines  int
+	signed []note.Signature
 }
 
 func openCheckpoint(data []byte, verifiers note.Verifiers, origin string) (c checkpoint, err error) {
@@ -130,7 +132,7 @@ func openCheckpoint(data []byte, verifiers note.Verifiers, origin string) (c che
 		return c, err
 	}
 	root, err := tlog.ParseHash(lines[2])
-	return checkpoint{lines[0], size, root, len(opened.Sigs)}, err
+	return checkpoint{lines[0], size, root, opened.Sigs}, err
 }
 
 func checkEntries(t tiles, c checkpoint) error {
@@ -183,7 +185,10 @@ func checkGrown(t tiles, c checkpoint, given string) error {
 	return tlog.CheckTree(proof, c.size, c.root, size, root)
 }
 
-func checkReceipt(verifiers note.Verifiers, origin, given string) error {
+// enough says whether those who signed a checkpoint are as many as have to.
+type enough func(checkpoint) error
+
+func checkReceipt(verifiers note.Verifiers, origin, given string, asked enough) error {
 	file, leafFile, _ := strings.Cut(given, ":")
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -214,6 +219,9 @@ func checkReceipt(verifiers note.Verifiers, origin, given string) error {
 	if err != nil {
 		return err
 	}
+	if err := asked(c); err != nil {
+		return fmt.Errorf("receipt %s: %w", file, err)
+	}
 	return tlog.CheckRecord(proof, c.size, c.root, index, tlog.RecordHash(leaf))
 }
 
@@ -228,6 +236,10 @@ func run(dir string, options []string) error {
 	}
 	known, quorum := []note.Verifier{log}, -1
 	var grown, receipts []string
+	var trusted *policy
+	if len(options)%2 != 0 {
+		return errors.New("an option has no value: " + options[len(options)-1])
+	}
 	for i := 0; i+1 < len(options); i += 2 {
 		switch options[i] {
 		case "-witness":
@@ -236,6 +248,11 @@ func run(dir string, options []string) error {
 				return err
 			}
 			known = append(known, witness)
+		case "-policy":
+			if trusted, err = readPolicy(options[i+1]); err != nil {
+				return err
+			}
+			known = append(known, trusted.verifiers()...)
 		case "-quorum":
 			if quorum, err = strconv.Atoi(options[i+1]); err != nil || quorum < 0 {
 				return errors.New("a quorum is a number, not " + options[i+1])
@@ -257,11 +274,20 @@ func run(dir string, options []string) error {
 	if err != nil {
 		return err
 	}
-	if quorum < 0 {
-		quorum = len(known) - 1
+	asked := func(c checkpoint) error {
+		if trusted != nil {
+			return trusted.accepts(log, c)
+		}
+		if quorum < 0 {
+			quorum = len(known) - 1
+		}
+		if len(c.signed)-1 < quorum {
+			return fmt.Errorf("%d witnesses cosigned, not %d", len(c.signed)-1, quorum)
+		}
+		return nil
 	}
-	if c.lines-1 < quorum {
-		return fmt.Errorf("%d witnesses cosigned, not %d", c.lines-1, quorum)
+	if err := asked(c); err != nil {
+		return err
 	}
 	if err := checkEntries(tiles{dir}, c); err != nil {
 		return err
@@ -272,7 +298,7 @@ func run(dir string, options []string) error {
 		}
 	}
 	for _, given := range receipts {
-		if err := checkReceipt(verifiers, log.Name(), given); err != nil {
+		if err := checkReceipt(verifiers, log.Name(), given, asked); err != nil {
 			return err
 		}
 	}
@@ -282,7 +308,7 @@ func run(dir string, options []string) error {
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: verify DIR [-witness VKEY] [-quorum N] [-grown SIZE:ROOT] [-receipt FILE:LEAFFILE]")
+		fmt.Fprintln(os.Stderr, "usage: verify DIR [-policy FILE] [-witness VKEY] [-quorum N] [-grown SIZE:ROOT] [-receipt FILE:LEAFFILE]")
 		os.Exit(2)
 	}
 	work := func() error { return run(os.Args[1], os.Args[2:]) }

@@ -73,7 +73,7 @@ def status(home: Path | None) -> Answer:
     """Show how witnesses stand.
 
     For a station: what it cosigned last and what it holds, what its studies ask of witnesses, and
-    alarms. For central: every witness, and how far it is behind. For a witness that is no station:
+    alarms. For central: every witness, those from outside included, and how far it is behind. For a witness that is no station:
     what it cosigned of each ledger. Exits with 6 if there is an alarm.
     """
     from branchline.ledger.witness.home import WitnessHome
@@ -117,7 +117,7 @@ def _of_central(folder: Path) -> Answer:
     columns = ("witness", "entity", "cosigned", "behind", "last seen")
     text = lines(
         f"ledger    {found.origin}, {found.size} entries",
-        table(columns, [_row(each) for each in found.witnesses], "No station is a witness yet."),
+        table(columns, [_row(each) for each in found.witnesses], "Nobody is a witness yet."),
         *(f"ALARM     {sentence}" for sentence in found.alarms),
         "Nothing is taken in. Stop the service and restore its latest state, or copy the missing "
         "entries from a station's mirror."
@@ -169,15 +169,18 @@ def _quorum(study: StudyQuorum) -> str:
     else:
         strength = f"{study.resists} dishonest are resisted"
     own = "" if study.own else "; this station is no witness of it"
+    outside = f", and {', '.join(study.outside)}" if study.outside else ""
+    away = f"; missing: {', '.join(study.outside_missing)}" if study.outside_missing else ""
     return (
-        f"study     {study.study}: {study.asked} of {study.entities} legal entities have to cosign "
-        f"({strength}); last seen: {had}{own}"
+        f"study     {study.study}: {study.asked} of {study.entities} legal entities have to cosign"
+        f"{outside} ({strength}); last seen: {had}{away}{own}"
     )
 
 
 def _row(each: WitnessLine) -> tuple[str, ...]:
     seen = _when(each.seen).strip(", ") or "never"
-    return each.party, each.entity, str(each.size), str(each.lag), seen
+    whose = "outside" if each.outside else each.entity
+    return each.party, whose, str(each.size), str(each.lag), seen
 
 
 def _when(moment: Any) -> str:
