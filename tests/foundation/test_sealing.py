@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pyrage
 import pytest
@@ -10,10 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from branchline.foundation.digest import LARGE, payload_digest_of
 from branchline.foundation.encoding import to_bech32
 from branchline.foundation.errors import Corrupt, Refused
 from branchline.foundation.keys import Identity
-from branchline.foundation.sealing import CHUNK, TAG, seal, unseal
+from branchline.foundation.sealing import CHUNK, TAG, seal, seal_into, seal_named, unseal
 
 ME, OTHER = Identity.create(), Identity.create()
 THEIRS = pyrage.x25519.Identity.from_str(
@@ -154,6 +156,31 @@ def test_another_spelling_of_the_header_is_refused(spoil: Callable[[bytes], byte
 def test_two_parcels_of_one_payload_differ() -> None:
     """Whoever sees parcels cannot tell whether their contents are equal."""
     assert seal(b"same", [ME.public.seal]) != seal(b"same", [ME.public.seal])
+
+
+@pytest.mark.parametrize("before", [10, 3 * CHUNK, 900_000])
+def test_a_file_that_nobody_needs_becomes_the_next_parcel(before: int, tmp_path: Path) -> None:
+    """Nothing of what was in it is left, whether it was shorter or longer."""
+    spare, file = tmp_path / "spare", tmp_path / "parcel"
+    spare.write_bytes(b"x" * before)
+    data = bytes(range(256)) * 1000
+    sealed = seal_into(file, data, [ME.public.seal], spare=spare)
+    assert not spare.exists()
+    assert file.read_bytes() == sealed.data
+    assert unseal(sealed.data, ME.seal_private, sealed.digest) == data
+    again = seal_into(tmp_path / "next", data, [ME.public.seal], spare=spare)
+    assert unseal(again.data, ME.seal_private, again.digest) == data
+
+
+@pytest.mark.parametrize("size", [LARGE - 500, LARGE])
+def test_a_parcel_and_its_content_are_named_by_what_their_sizes_ask_for(size: int) -> None:
+    """Whoever opens a parcel under the name of another is told."""
+    sealed = seal_named(bytes(size), [ME.public.seal])
+    assert sealed.digest == payload_digest_of(sealed.data)
+    assert sealed.content == payload_digest_of(bytes(size))
+    assert unseal(sealed.data, ME.seal_private, sealed.digest) == bytes(size)
+    with pytest.raises(Corrupt, match="not the one"):
+        unseal(sealed.data, ME.seal_private, sealed.content)
 
 
 def test_any_kind_of_bytes_is_sealed_without_copying_types() -> None:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from branchline.foundation.blobs import BlobStore, FolderBlobs, MemoryBlobs
-from branchline.foundation.buffers import Room
+from branchline.foundation.buffers import Room, Rooms
 from branchline.foundation.clock import FixedClock, SystemClock, parse_time, rfc3339
 from branchline.foundation.database import open_database, reading, writing
 from branchline.foundation.digest import Digest, digest_of
@@ -302,3 +304,24 @@ def test_a_room_is_used_again_and_grows() -> None:
     first[:5] = b"first"
     assert bytes(room.take(4 << 20)[:5]) == b"first"
     assert len(room.take(6 << 20)) == 6 << 20
+
+
+def test_rooms_are_used_again_only_when_nobody_looks() -> None:
+    """A view, a slice of it, or an array over it keeps its bytes; afterwards they are overwritten."""
+    rooms, size = Rooms(), 5 << 20
+    first = rooms.take(size)
+    first[:5] = b"first"
+    kept = memoryview(first)[2:5].toreadonly()
+    array = np.frombuffer(first, np.uint8)
+    buffer = pa.py_buffer(first)
+    del first
+    for holder in ("a slice", "an array", "an Arrow buffer"):
+        rooms.take(size)[:5] = b"other"
+        assert (bytes(kept[:3]), bytes(array[:5]), buffer[:5].to_pybytes()) == (
+            b"rst",
+            b"first",
+            b"first",
+        ), holder
+    del kept, array, buffer
+    assert {bytes(rooms.take(size - 9)[:5]) for _ in range(2)} <= {b"first", b"other"}
+    assert len(rooms.take(2 * size)) == 2 * size

@@ -45,14 +45,20 @@ def attempt(act, *arguments):
         return errno.errorcode.get(error.errno, "resolver")
     return "done"
 
-def link():
-    """Find the connection to the host among the open descriptors."""
+def link(kind=socket.SOCK_SEQPACKET):
+    """Find a connection to the host among the open descriptors."""
     for name in os.listdir("/proc/self/fd"):
         try:
             if os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
-                return socket.socket(fileno=os.dup(int(name)))
+                end = socket.socket(fileno=os.dup(int(name)))
+                if end.type == kind:
+                    return end
         except OSError:
             pass
+
+def stream():
+    """Find the one for large outputs."""
+    return link(socket.SOCK_STREAM)
 
 def frame(header, body=b""):
     import json
@@ -287,28 +293,39 @@ ATTACKS = {
     "forged size": ("output-size", "link().send(answer([['outputs', 1 << 60]], True))"),
     "forged length": ("bad-output", "link().send(answer([['outputs', 64]], True))"),
     "negative size": ("bad-output", "link().send(answer([['outputs', -64]], True))"),
-    "unsealed memory": (
+    "memory of its own": (
         "bad-output",
         "fd = os.memfd_create('x'); os.ftruncate(fd, 1 << 20)\n"
         "socket.send_fds(link(), [answer([['outputs', 1 << 20]], False)], [fd])",
     ),
-    "hollow memory": (
-        "bad-output",
-        "import fcntl; fd = os.memfd_create('x', 3); os.ftruncate(fd, 1 << 20)\n"
-        "fcntl.fcntl(fd, fcntl.F_ADD_SEALS, 15)\n"
-        "socket.send_fds(link(), [answer([['outputs', 1 << 20]], False)], [fd])",
-    ),
-    "not memory": (
-        "bad-output",
-        "fd = os.open('/dev/zero', os.O_RDONLY)\n"
-        "socket.send_fds(link(), [answer([['outputs', 1 << 20]], False)], [fd])",
-    ),
-    "flowing answer": (
+    "memory that is not there": ("bad-output", "link().send(answer([['outputs', 64]], False))"),
+    "a stream of its own": (
         "bad-output",
         "host = link(); ours, theirs = socket.socketpair(); ours.sendall(bytes(64) + b'.')\n"
         "message = frame({'round': 1, 'status': 'completed', 'inline': 'flow',\n"
         "    'parts': [['outputs', 64]]})\n"
         "socket.send_fds(host, [message], [theirs.fileno()])",
+    ),
+    "a stream that is not filled": (
+        "wall-time",
+        "link().send(answer([['outputs', 1 << 20]], 'flow')); stream().send(b'x' * 999)",
+    ),
+    "a stream that is closed": (
+        "bad-output",
+        "link().send(answer([['outputs', 1 << 20]], 'flow')); stream().send(b'x' * 999)\n"
+        "stream().shutdown(socket.SHUT_RDWR); import time; time.sleep(9)",
+    ),
+    "a stream of too much": (
+        "output-size",
+        "link().send(answer([['outputs', 5 << 20]], 'flow')); stream().sendall(bytes(5 << 20))",
+    ),
+    "a stream of noise": (
+        "bad-output",
+        "link().send(answer([['outputs', 1 << 20]], 'flow')); stream().sendall(b'x' * (1 << 20))",
+    ),
+    "a large header beside a stream": (
+        "bad-output",
+        "link().send(answer([['outputs', 64], *([['x' * 90, 0]] * 900)], 'flow'))",
     ),
     "many descriptors": (
         "bad-output",
@@ -413,6 +430,21 @@ async def test_a_forged_answer_is_not_believed_next_round(engine: Bubblewrap, be
         second = await session.run(RoundRequest(2))
         assert isinstance(second, Failed)
         assert second.reason in ("bad-output", "killed")
+    finally:
+        await session.close()
+
+
+@pytest.mark.usefixtures("untouched")
+async def test_what_is_left_in_the_stream_is_not_taken_for_the_next_output(
+    engine: Bubblewrap, bench: Bench
+) -> None:
+    """Bytes that no answer announced are noticed, and the session ends."""
+    session = await engine.start(stopped(bench, "stream().send(b'x')\nreturn {}"))
+    try:
+        assert isinstance(await session.run(RoundRequest(1)), Completed)
+        second = await session.run(RoundRequest(2))
+        assert isinstance(second, Failed)
+        assert second.reason == "bad-output"
     finally:
         await session.close()
 

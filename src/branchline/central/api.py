@@ -26,7 +26,7 @@ from branchline.central.store import Store
 from branchline.central.witnessing import Witnessing
 from branchline.environment.service import ImageState
 from branchline.foundation.clock import Clock, rfc3339
-from branchline.foundation.digest import parse_digest
+from branchline.foundation.digest import parse_digest, parse_payload_digest
 from branchline.foundation.errors import NotFound, Refused
 from branchline.foundation.http.api import Call, Caller, Route, openapi
 from branchline.foundation.http.server import READ_BUFFER
@@ -211,13 +211,13 @@ class Api(CosigningApi, HubApi):
 
     async def put_parcel(self, call: Call) -> None:
         """Take a sealed parcel in, streaming it to disk; durable before it is acknowledged."""
-        digest = parse_digest(call.path("digest"))
+        digest = parse_payload_digest(call.path("digest"))
         size = await self._incoming.receive(call.request, digest)
         await self._desk.brought(digest, call.by.name, size)
 
     async def parcel(self, call: Call) -> web.StreamResponse:
         """Return a sealed parcel to whom it is for; only its recipients can open it, too."""
-        digest = parse_digest(call.path("digest"))
+        digest = parse_payload_digest(call.path("digest"))
         if not self._desk.is_for(digest, call.by):
             raise NotFound(f"No parcel {digest} was brought here for {call.by.name}")
         small = self._store.small_parcel(digest)

@@ -18,7 +18,7 @@ from branchline.central.founding import origin_of
 from branchline.central.rights import CENTRAL, parcels_of
 from branchline.central.store import Store, StoredAct
 from branchline.foundation.database import reading
-from branchline.foundation.digest import Digest, digest_of, digest_of_file
+from branchline.foundation.digest import Digest, digest_of, is_named, is_named_file
 from branchline.foundation.encoding import from_base64url
 from branchline.foundation.errors import BranchlineError, Corrupt, NotFound
 from branchline.foundation.jws import read_kid
@@ -240,14 +240,14 @@ class CentralAudit:
                     continue
                 if small is None:
                     yield from self._blob(digest, what)
-                elif digest_of(small) != digest:
+                elif not is_named(small, digest):
                     yield f"{what} has other bytes"
 
     def _blob(self, digest: Digest, what: str) -> Iterator[str]:
         path = self._store.blobs.path(digest)
         if not path.exists():
             yield f"{what} is not kept"
-        elif digest_of_file(path) != digest:
+        elif not is_named_file(path, digest):
             yield f"{what} has other bytes"
 
     # The journeys

@@ -24,7 +24,7 @@ from branchline.foundation.blobs import FolderBlobs
 from branchline.foundation.canonical import canonical_json
 from branchline.foundation.clock import Clock, rfc3339
 from branchline.foundation.decoding import decode_json
-from branchline.foundation.digest import Digest, digest_of
+from branchline.foundation.digest import Digest, digest_from, digest_of
 from branchline.foundation.durable import make_folder, write_durably
 from branchline.foundation.errors import Corrupt, NotAllowed, NotFound, Refused, Unavailable
 from branchline.foundation.http.api import Caller
@@ -220,7 +220,7 @@ def _unknown(digest: Digest) -> NotFound:
 
 
 def _check_signed(request: web.Request, sha256: bytes) -> None:
-    if request.headers.get("Content-Digest") != content_digest_field(sha256):
+    if request.headers.get("Content-Digest") != content_digest_field(digest_from(sha256)):
         raise NotAllowed("What came does not match its signed Content-Digest")
 
 

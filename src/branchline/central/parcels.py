@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,11 +10,11 @@ from pathlib import Path
 from aiohttp import web
 
 from branchline.foundation.blobs import FolderBlobs
-from branchline.foundation.digest import Bytes, Digest, digest_from
+from branchline.foundation.digest import Bytes, Digest, PayloadNaming
 from branchline.foundation.durable import EarlySync, make_folder
 from branchline.foundation.errors import Corrupt, NotAllowed, Refused, Unavailable
 from branchline.foundation.http.large import take_over
-from branchline.foundation.http.signing import content_digest_field
+from branchline.foundation.http.signing import parcel_digest_field
 
 PARCEL_LIMIT = 1 << 30
 """The most bytes of one parcel."""
@@ -40,19 +39,21 @@ class IncomingParcels:
         The bytes are hashed once, here: whoever reads the parcel opens it, which notices changes.
 
         Raises:
-            Refused: It is too large.
+            Refused: It is too large, or does not say how large it is.
             Corrupt, NotAllowed: It is not the one announced, or signed.
             Unavailable: It cannot be written.
         """
-        if (request.content_length or 0) > PARCEL_LIMIT:
+        if request.content_length is None:
+            raise Refused("A parcel's request says its length")
+        if request.content_length > PARCEL_LIMIT:
             raise Refused(f"A parcel has at most {PARCEL_LIMIT} bytes")
         temporary = self._folder / f"{os.urandom(8).hex()}.part"
         try:
             with temporary.open("wb", buffering=0) as file:
-                size, sha256 = await _write(request, file.fileno())
-            if digest_from(sha256) != digest:
+                named = await _write(request, file.fileno())
+            if named != digest:
                 raise Corrupt(f"The bytes that came do not have the digest {digest}")
-            if request.headers.get("Content-Digest") != content_digest_field(sha256):
+            if request.headers.get("Content-Digest") != parcel_digest_field(named):
                 raise NotAllowed("The parcel does not match its signed Content-Digest")
             await asyncio.to_thread(self._blobs.adopt, digest, temporary)
         except ConnectionError:
@@ -63,20 +64,17 @@ class IncomingParcels:
             ) from error
         finally:
             temporary.unlink(missing_ok=True)
-        return size
+        return request.content_length
 
 
-async def _write(request: web.Request, descriptor: int) -> tuple[int, bytes]:
-    """Write a body as it comes; return its size and SHA-256."""
-    state, size = hashlib.sha256(), 0
+async def _write(request: web.Request, descriptor: int) -> Digest:
+    """Write a body as it comes and return its name."""
+    naming = PayloadNaming(request.content_length or 0)
     with EarlySync(descriptor) as early:
         async for piece in _pieces(request):
-            size += len(piece)
-            if size > PARCEL_LIMIT:
-                raise Refused(f"A parcel has at most {PARCEL_LIMIT} bytes")
-            await asyncio.to_thread(_take, descriptor, state, piece, early)
+            await asyncio.to_thread(_take, descriptor, naming, piece, early)
         await asyncio.to_thread(early.finish)
-    return size, state.digest()
+    return naming.digest()
 
 
 async def _pieces(request: web.Request) -> AsyncIterator[Bytes]:
@@ -94,8 +92,8 @@ async def _pieces(request: web.Request) -> AsyncIterator[Bytes]:
         body.close()
 
 
-def _take(descriptor: int, state: hashlib._Hash, piece: Bytes, early: EarlySync) -> None:
-    state.update(piece)
+def _take(descriptor: int, naming: PayloadNaming, piece: Bytes, early: EarlySync) -> None:
+    naming.update(piece)
     view = memoryview(piece)
     while view:
         view = view[os.write(descriptor, view) :]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from branchline.central.course import Course
-from branchline.foundation.digest import Digest, digest_of
+from branchline.foundation.digest import Digest, is_named
 from branchline.foundation.errors import Conflict, Corrupt, NotAllowed, NotFound
 from branchline.foundation.http.api import Caller
 from branchline.journey import acts
@@ -87,5 +87,5 @@ def check_parcels(act: acts.JourneyAct, parcels: dict[Digest, bytes]) -> None:
             raise Conflict("A parcel came with an act that does not name it")
         if len(data) > INLINE:
             raise Conflict(f"A parcel inside a message has at most {INLINE} bytes")
-        if digest_of(data) != digest:
+        if not is_named(data, digest):
             raise Corrupt(f"A parcel's bytes do not have the digest {digest}")

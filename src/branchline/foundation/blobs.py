@@ -12,7 +12,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from branchline.foundation.digest import Bytes, Digest, digest_of, parse_digest
+from branchline.foundation.digest import (
+    Bytes,
+    Digest,
+    digest_of,
+    file_name,
+    is_named,
+    parse_payload_digest,
+    short,
+)
 from branchline.foundation.durable import make_folder, sync_file, sync_folder, write_durably
 from branchline.foundation.errors import Corrupt, NotFound
 
@@ -82,8 +90,8 @@ class FolderBlobs:
 
     def path(self, digest: Digest) -> Path:
         """Return where a digest's bytes are or would be."""
-        name = parse_digest(digest).removeprefix("sha256:")
-        return self._folder / name[:2] / name
+        named = parse_payload_digest(digest)
+        return self._folder / short(named)[:2] / file_name(named)
 
     def put(self, data: Bytes) -> Digest:
         """Store bytes durably and return their digest."""
@@ -112,7 +120,7 @@ class FolderBlobs:
             data = self.path(digest).read_bytes()
         except FileNotFoundError:
             raise NotFound(f"No bytes are stored under {digest}") from None
-        if digest_of(data) != digest:
+        if not is_named(data, digest):
             raise Corrupt(f"The bytes stored under {digest} have changed")
         return data
 

@@ -31,10 +31,14 @@ def fresh(size: int) -> memoryview:
     """
     if size < LARGE:
         return memoryview(bytearray(size))
+    return memoryview(_region(size))
+
+
+def _region(size: int) -> mmap.mmap:
     # Private: a shared one would be shmem, which rarely gets huge pages.
     region = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     region.madvise(mmap.MADV_HUGEPAGE)
-    return memoryview(region)
+    return region
 
 
 class Room:
@@ -52,6 +56,38 @@ class Room:
         if size > len(self._memory):
             self._memory = fresh(size)
         return self._memory[:size]
+
+
+class Rooms:
+    """Memory for large payloads, used again once nobody looks at a payload in it any more.
+
+    A view that is passed on, sliced, or handed to Arrow keeps what it lies in from being used.
+    """
+
+    def __init__(self) -> None:
+        self._regions: list[mmap.mmap] = []
+
+    def take(self, size: int) -> memoryview:
+        """Return writable memory of a size that nobody else has a view of."""
+        if size < LARGE:
+            return memoryview(bytearray(size))
+        free = [at for at, region in enumerate(self._regions) if _unseen(region)]
+        fitting = [at for at in free if len(self._regions[at]) >= size]
+        if fitting:
+            return memoryview(self._regions[fitting[0]])[:size]
+        # What is free and too small is not needed again: payloads of a train rarely shrink.
+        self._regions = [r for at, r in enumerate(self._regions) if at not in free]
+        self._regions.append(_region(size))
+        return memoryview(self._regions[-1])[:size]
+
+
+def _unseen(region: mmap.mmap) -> bool:
+    """Tell whether there is no view of a region: a region that has one cannot be resized."""
+    try:
+        region.resize(len(region))
+    except BufferError:
+        return False
+    return True
 
 
 def gather(parts: Pieces) -> memoryview:

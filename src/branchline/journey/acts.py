@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, get_args
 import msgspec
 
 from branchline.foundation.decoding import convert
-from branchline.foundation.digest import WireDigest
+from branchline.foundation.digest import WireDigest, WirePayloadDigest
 from branchline.foundation.errors import Corrupt, Refused
 from branchline.foundation.ids import Id, Name
 from branchline.foundation.keys import Identity, PublicKeys
@@ -166,10 +166,10 @@ class JourneyCombined(JourneyAct, frozen=True, tag="journey.combined"):
     """
 
     round: int
-    state: WireDigest | None
-    result: WireDigest | None
-    content: WireDigest
-    inputs: dict[Name, WireDigest] = {}
+    state: WirePayloadDigest | None
+    result: WirePayloadDigest | None
+    content: WirePayloadDigest
+    inputs: dict[Name, WirePayloadDigest] = {}
 
 
 class JourneyFailed(JourneyAct, frozen=True, tag="journey.failed"):
@@ -187,7 +187,7 @@ class JourneyCancelled(JourneyAct, frozen=True, tag="journey.cancelled"):
 class JourneyDelivered(JourneyAct, frozen=True, tag="journey.delivered"):
     """The requester opened the result."""
 
-    content: WireDigest
+    content: WirePayloadDigest
 
 
 class StopAct(JourneyAct, frozen=True):
@@ -256,8 +256,8 @@ class StopReleased(StopAct, frozen=True, tag="stop.released"):
     """
 
     round: int
-    parcel: WireDigest
-    content: WireDigest
+    parcel: WirePayloadDigest
+    content: WirePayloadDigest
     findings: WireDigest
     by: str
     record: WireDigest
@@ -268,8 +268,8 @@ class StopForwarded(StopAct, frozen=True, tag="stop.forwarded"):
     """A station sealed an output it had released to another recipient: a station was skipped."""
 
     round: int
-    parcel: WireDigest
-    content: WireDigest
+    parcel: WirePayloadDigest
+    content: WirePayloadDigest
 
 
 class StopWithheld(StopAct, frozen=True, tag="stop.withheld"):

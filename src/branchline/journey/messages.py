@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from branchline.foundation.digest import Digest, WireDigest
+from branchline.foundation.digest import Digest, WireDigest, WirePayloadDigest
 from branchline.foundation.ids import Id, Name
 from branchline.foundation.keys import PublicKeys
 from branchline.journey.machine import Phase, StopPhase
@@ -70,7 +70,7 @@ class ActMessage(Message, frozen=True):
 
     entry: Entry
     beside: Beside | None = None
-    parcels: dict[WireDigest, bytes] = {}
+    parcels: dict[WirePayloadDigest, bytes] = {}
 
 
 class StudyMessage(Message, frozen=True):
@@ -100,7 +100,7 @@ class StudyView(Message, frozen=True):
 class ParcelRef(Message, frozen=True):
     """A parcel: its digest, whose act names it, and its bytes when they are few."""
 
-    digest: WireDigest
+    digest: WirePayloadDigest
     entry: Entry
     station: str = ""
     data: bytes | None = None

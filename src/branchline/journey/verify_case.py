@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from branchline.foundation.digest import Digest, digest_of
+from branchline.foundation.digest import Digest, digest_of, payload_digest_of
 from branchline.foundation.errors import Corrupt, Refused
 from branchline.foundation.jws import read_kid
 from branchline.foundation.keys import PublicKeys
@@ -264,7 +264,7 @@ class Case:
     @property
     def payload_digest(self) -> Digest:
         """The digest of the result's bytes."""
-        return digest_of(self.payload)
+        return payload_digest_of(self.payload)
 
 
 def said(act: acts.Act) -> str:

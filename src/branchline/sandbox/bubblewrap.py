@@ -141,11 +141,13 @@ class Bubblewrap:
         try:
             inherited = walls.Descriptors(
                 link=channel.remote.fileno(),
+                stream=channel.remote_stream.fileno(),
                 filters=[memories.memory(content) for content in self._filters()],
                 files=[memories.memory(text.encode()) for _, text in spec.environment.files],
             )
             words = self._command(spec, _settings(spec, rlimits), inherited)
-            process = await spawn(words, group, [inherited.link, *memories.opened], logs.writer)
+            passed = [inherited.link, inherited.stream, *memories.opened]
+            process = await spawn(words, group, passed, logs.writer)
         except BaseException:
             channel.close()
             logs.close()
@@ -198,7 +200,7 @@ class Bubblewrap:
             "system-calls": seccomp.description(),
             "open-files": f"RLIMIT_NOFILE={limits.open_files}",
             "scratch": f"tmpfs size={limits.scratch_bytes}",
-            "output": f"frames and sealed memory up to {limits.output_bytes} bytes a round",
+            "output": f"frames and a stream of up to {limits.output_bytes} bytes a round",
             "logs": f"{limits.log_bytes} bytes kept",
             "wall-time": f"killed after {limits.wall_seconds} s a round",
         }

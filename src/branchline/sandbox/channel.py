@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import os
+import select
 import socket
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from branchline.foundation.buffers import Rooms
 from branchline.sandbox.inside.frames import (
     FRAME_LIMIT,
     INLINE_LIMIT,
     FrameError,
+    Head,
     Incoming,
     Outgoing,
-    unpack,
+    read_head,
+    with_body,
 )
 
 _DESCRIPTORS = 4  # one is allowed; room for a few more, so that they arrive and can be closed
@@ -34,8 +40,8 @@ class _Message:
 class Channel:
     """Send frames to a session and receive its frames, from one event loop.
 
-    `receive` returns None when the session is gone. Every descriptor that arrives is closed; the
-    memory of a sealed payload stays mapped as long as its view lives.
+    `receive` returns None when the session is gone. Every descriptor that arrives is closed. A
+    large payload lies in memory of the host's, which is used again when its view is gone.
     """
 
     def __init__(self) -> None:
@@ -44,6 +50,8 @@ class Channel:
         )
         # The runner reads and writes in a plain loop.
         self.remote.setblocking(True)
+        self._stream, self.remote_stream = socket.socketpair()
+        self._rooms = Rooms()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.sender = 0
 
@@ -77,20 +85,24 @@ class Channel:
         if not message.data:
             return None
         try:
-            if message.cut or len(message.descriptors) > 1:
-                raise FrameError("the message is larger than a frame")
-            self.sender = message.sender
-            memory = message.descriptors[0] if message.descriptors else None
-            if memory is None or len(message.data) <= INLINE_LIMIT:
-                return unpack(message.data, memory, limit)
-            # The header beside a memfd is small, unless someone wants to keep the parser busy.
-            raise FrameError("the message is larger than a frame with memory")
+            if message.cut or message.descriptors:
+                raise FrameError("the message is more than a frame")
         finally:
             for descriptor in message.descriptors:
                 os.close(descriptor)
+        self.sender = message.sender
+        head = read_head(message.data, limit)
+        if head.carried == "inline":
+            return with_body(head, head.body)
+        # A header beside parts that flow is small, unless someone wants to keep the parser busy.
+        if head.carried != "flow" or len(message.data) > INLINE_LIMIT:
+            raise FrameError("the message is not a frame of the sandbox's")
+        return with_body(head, await self._flowed(head))
 
     def pending(self) -> bool:
         """Return whether something arrived that nobody asked for; it is thrown away."""
+        if select.select([self._stream], [], [], 0)[0]:
+            return True
         message = self._read()
         if message is None or not message.data:
             return False
@@ -101,11 +113,25 @@ class Channel:
     def started(self) -> None:
         """Close the other end, which the session now holds."""
         self.remote.close()
+        self.remote_stream.close()
 
     def close(self) -> None:
-        """Close the host's end."""
-        self._socket.close()
-        self.remote.close()
+        """Close the host's ends."""
+        for end in (self._socket, self.remote, self._stream, self.remote_stream):
+            end.close()
+
+    async def _flowed(self, head: Head) -> memoryview:
+        """Receive what was announced, in a thread: a train that is slow holds up nobody else."""
+        body = self._rooms.take(head.total)
+        with ThreadPoolExecutor(1, "flow") as thread:
+            try:
+                await asyncio.wrap_future(thread.submit(_fill, self._stream, body))
+            except BaseException:
+                # Wakes the thread up. Whatever else would come belongs to no frame any more.
+                with contextlib.suppress(OSError):
+                    self._stream.shutdown(socket.SHUT_RDWR)
+                raise
+        return body.toreadonly()
 
     def _read(self) -> _Message | None:
         try:
@@ -138,6 +164,15 @@ class Channel:
             await ready
         finally:
             remove(self._socket)
+
+
+def _fill(stream: socket.socket, body: memoryview) -> None:
+    at = 0
+    while at < len(body):
+        came = stream.recv_into(body[at:], 0, socket.MSG_WAITALL)
+        if not came:
+            raise FrameError("the frame broke off")
+        at += came
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -41,6 +41,7 @@ _FLOW_SHARE = 4
 """Inputs of at most one part in so many of a train's memory are put into it."""
 _SPARE_BYTES = 64 << 10  # a failure's trace may come on top of the output limit
 _PROCESSORS = os.cpu_count() or 1
+_TICKS = 1.1
 _REASONS = {
     str(reason): reason
     for reason in (
@@ -252,7 +253,8 @@ class SandboxSession:
             return reason
         if after.oom_kills > before.oom_kills:
             return FailureReason.MEMORY
-        if after.cpu_seconds >= self._spec.limits.cpu_seconds:
+        # A process's own limit is counted in ticks, the group's time exactly: they differ a little.
+        if after.cpu_seconds * _TICKS >= self._spec.limits.cpu_seconds:
             return FailureReason.CPU_TIME
         if after.refused_forks > before.refused_forks:
             return FailureReason.PROCESSES

@@ -56,6 +56,7 @@ class Descriptors:
     """Numbers of the descriptors that bubblewrap and the runner inherit."""
 
     link: int
+    stream: int
     filters: Sequence[int]
     files: Sequence[int]
 
@@ -96,7 +97,8 @@ def command(bwrap: str, spec: JobSpec, settings: str, descriptors: Descriptors) 
         *_variables(spec.environment.env),
         *_filters(descriptors.filters),
         *("--chdir", "/train"),
-        *(spec.environment.python, "-s", "-c", _BOOT, str(descriptors.link), settings),
+        *(spec.environment.python, "-s", "-c", _BOOT),
+        *(str(descriptors.link), str(descriptors.stream), settings),
     ]
 
 

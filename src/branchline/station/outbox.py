@@ -7,9 +7,10 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from branchline.foundation.digest import Bytes, Digest, digest_of_file
+from branchline.foundation.digest import Bytes, Digest, file_name, is_named_file
 from branchline.foundation.durable import make_folder
 from branchline.foundation.errors import BranchlineError, Unavailable
 from branchline.foundation.http.client import ApiClient
@@ -59,6 +60,8 @@ class Outbox:
         self._client, self._store, self._stands = client, store, stands
         self._epochs = epochs
         self._folder = make_folder(folder)
+        self._spare = self._folder / "spare"
+        self._spare.unlink(missing_ok=True)
         self._catching_up: asyncio.Task[None] | None = None
 
     async def seal(self, payload: Bytes, recipients: Sequence[str]) -> Parcel:
@@ -66,7 +69,7 @@ class Outbox:
         if len(payload) <= LARGE:
             return seal_named(payload, recipients)
         file = self._folder / f"{secrets.token_hex(8)}.part"
-        parcel = await asyncio.to_thread(seal_into, file, payload, recipients)
+        parcel = await asyncio.to_thread(seal_into, file, payload, recipients, spare=self._spare)
         self.lay_down(parcel)
         return parcel
 
@@ -104,6 +107,7 @@ class Outbox:
         if self._catching_up is not None:
             await leave_off([self._catching_up])
         self._store.write_settled()
+        self._spare.unlink(missing_ok=True)
 
     async def _send_waiting(self) -> None:
         pause = _FIRST_PAUSE
@@ -128,7 +132,9 @@ class Outbox:
         if queued.parcel is not None and queued.data is None:
             # The note comes first: a parcel that is gone while its act still waits counts as lost.
             self._store.write_settled()
-            self._path(queued.parcel).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                # Its pages and its place on disk serve the next one.
+                os.replace(self._path(queued.parcel), self._spare)
 
     async def _record(self, queued: Queued, parcels: dict[Digest, bytes]) -> None:
         """Have an act recorded, under other tags if need be, or note that it was refused."""
@@ -191,7 +197,7 @@ class Outbox:
 
     def _whole(self, digest: Digest) -> bool:
         path = self._path(digest)
-        return path.exists() and digest_of_file(path) == digest
+        return path.exists() and is_named_file(path, digest)
 
     def _path(self, digest: Digest) -> Path:
-        return self._folder / digest.removeprefix("sha256:")
+        return self._folder / file_name(digest)

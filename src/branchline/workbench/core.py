@@ -10,7 +10,7 @@ from branchline.environment.service import ImageService
 from branchline.foundation.canonical import canonical_json
 from branchline.foundation.clock import Clock, rfc3339
 from branchline.foundation.decoding import decode_json
-from branchline.foundation.digest import Bytes, Digest, digest_of
+from branchline.foundation.digest import Bytes, Digest, digest_of, is_named
 from branchline.foundation.errors import BranchlineError, Corrupt, NotFound, Unavailable
 from branchline.foundation.http.client import ApiClient
 from branchline.foundation.ids import new_id
@@ -211,7 +211,7 @@ class Core:
     async def parcel(self, digest: Digest) -> Bytes:
         """Fetch a sealed parcel, checked against its digest."""
         data = await self._api.get_bytes(f"/v1/parcels/{digest}")
-        if digest_of(data) != digest:
+        if not is_named(data, digest):
             raise Corrupt(f"The parcel that came is not {digest}")
         return data
 

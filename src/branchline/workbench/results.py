@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from branchline.disclosure.rules import OutputRule
 from branchline.foundation.canonical import canonical_json, parse_json
-from branchline.foundation.digest import Bytes, Digest, digest_of
+from branchline.foundation.digest import Bytes, Digest, payload_digest_of
 from branchline.foundation.durable import make_folder, sync_folder, write_durably
 from branchline.foundation.errors import BranchlineError, Conflict, Corrupt, Refused
 from branchline.journey.messages import Evidence
@@ -279,7 +279,7 @@ def result_digest(payload: Bytes, expected: Digest | None) -> Digest:
     Raises:
         Corrupt: They are others.
     """
-    found = digest_of(payload)
+    found = payload_digest_of(payload)
     if found != expected:
         raise Corrupt(f"The result is {found}; the journey announced {expected}")
     return found

@@ -20,7 +20,7 @@ import msgspec
 from branchline.foundation.buffers import Room, fresh
 from branchline.foundation.clock import Clock, SystemClock
 from branchline.foundation.decoding import decode_json
-from branchline.foundation.digest import Bytes, Digest, sha256_of
+from branchline.foundation.digest import Bytes, Digest
 from branchline.foundation.errors import (
     BY_CODE,
     BranchlineError,
@@ -39,6 +39,7 @@ from branchline.foundation.http.signing import (
     StaleSignature,
     content_digest,
     content_digest_field,
+    parcel_digest_field,
 )
 from branchline.foundation.keys import Identity
 
@@ -62,6 +63,7 @@ class _Request:
     kind: str = ""
     key: str | None = None
     digest: str | None = None
+    named: bool = False
 
 
 class ApiClient:
@@ -163,7 +165,7 @@ class ApiClient:
             data: The octets.
             digest: Their digest, if it is known already.
         """
-        known = None if digest is None else content_digest_field(sha256_of(digest))
+        known = None if digest is None else content_digest_field(digest)
         kind = "application/octet-stream"
         return await self._exchange(_Request("PUT", path, data, kind, digest=known), _read)
 
@@ -173,11 +175,12 @@ class ApiClient:
         Args:
             path: Where to.
             file: The file.
-            digest: Its digest.
+            digest: Its digest; if it is BLAKE3's, the path has to name it.
         """
-        known = content_digest_field(sha256_of(digest))
+        known = parcel_digest_field(digest)
         kind = "application/octet-stream"
-        await self._exchange(_Request("PUT", path, file, kind, digest=known), _read)
+        request = _Request("PUT", path, file, kind, digest=known, named=path.endswith(digest))
+        await self._exchange(request, _read)
 
     async def save(self, path: str, file: Path, limit: int) -> int:
         """Fetch octets into a file, piece by piece, and return how many there were.
@@ -277,14 +280,16 @@ class ApiClient:
         headers: dict[str, str] = {}
         if data is not None:
             digest = request.digest
-            if digest is None:
+            if digest is None and not request.named:
                 assert not isinstance(data, Path), "a file's digest is known"
                 digest = (
                     content_digest(data)
                     if len(data) <= PIECE
                     else await asyncio.to_thread(content_digest, data)
                 )
-            headers |= {"content-digest": digest, "content-type": request.kind}
+            headers["content-type"] = request.kind
+            if digest is not None:
+                headers["content-digest"] = digest
         if request.key is not None:
             headers["idempotency-key"] = request.key
         self._signer.sign(request.method, url, headers, self._clock.now() + self._offset)

@@ -7,7 +7,6 @@ with an idempotency key that header too. Parameters: created, keyid, alg, nonce,
 from __future__ import annotations
 
 import base64
-import hashlib
 import secrets
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from http_message_signatures import (
     algorithms,
 )
 
-from branchline.foundation.digest import Bytes
+from branchline.foundation.digest import Bytes, Digest, digest_of, sha256_of
 from branchline.foundation.errors import NotAllowed
 from branchline.foundation.keys import Identity
 
@@ -77,12 +76,20 @@ class _KnownKeys(HTTPSignatureKeyResolver):
 
 def content_digest(data: Bytes) -> str:
     """Return the Content-Digest field for a body (RFC 9530, sha-256)."""
-    return content_digest_field(hashlib.sha256(data).digest())
+    return content_digest_field(digest_of(data))
 
 
-def content_digest_field(sha256: bytes) -> str:
+def content_digest_field(digest: Digest) -> str:
     """Return the Content-Digest field for a body whose SHA-256 is known."""
-    return f"sha-256=:{base64.b64encode(sha256).decode()}:"
+    return f"sha-256=:{base64.b64encode(sha256_of(digest)).decode()}:"
+
+
+def parcel_digest_field(digest: Digest) -> str | None:
+    """Return the Content-Digest field for a parcel; None for one that is named by BLAKE3.
+
+    BLAKE3 is not in the register of RFC 9530. The path that is signed names the parcel.
+    """
+    return content_digest_field(digest) if digest.startswith("sha256:") else None
 
 
 class RequestSigner:

@@ -2,11 +2,10 @@
 
 One frame is one message on a SOCK_SEQPACKET socket: four bytes with the header's length, the
 header (JSON), and the parts one after another. Parts that together exceed `INLINE_LIMIT` travel
-in a memfd instead: the sender fills and seals it (no write, no growth, no shrinking), so that the
-receiver can map it and nobody can change it or cut it off under the receiver's eyes.
-
-The host may have them flow through a stream socket, too, into memory that the receiver keeps from
-round to round. The host itself never reads from one.
+otherwise. Large inputs flow through a stream socket of their own, into memory that the sandbox
+keeps from round to round, or lie in a memfd that the host has filled and sealed. Large outputs flow
+through the session's stream, into memory of the host's: nobody can change them there, and nothing
+that the sandbox made is ever mapped.
 """
 
 import contextlib
@@ -15,7 +14,6 @@ import json
 import mmap
 import os
 import socket
-import stat
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -49,6 +47,23 @@ class Outgoing(NamedTuple):
 
     message: bytes
     descriptor: int | None
+
+
+class Head(NamedTuple):
+    """What a message says: its header, its parts' names and sizes, and how they come.
+
+    `carried` is "inline", "flow" or "memory"; `body` is what the message holds beside its header.
+    """
+
+    header: dict[str, Any]
+    sizes: list[tuple[str, int]]
+    carried: str
+    body: memoryview
+
+    @property
+    def total(self) -> int:
+        """Return how many bytes the parts take, with what is between them."""
+        return sum(_padded(size) for _, size in self.sizes)
 
 
 class Incoming(NamedTuple):
@@ -112,14 +127,26 @@ def pack_flow(header: Mapping[str, Any], parts: Sequence[tuple[str, Any]]) -> tu
     return Outgoing(head, theirs.detach()), Flow(ours, parts)
 
 
-def unpack(message: bytes, descriptor: int | None, limit: int, *, flows: bool = False) -> Incoming:
-    """Read a frame strictly; the descriptor stays the caller's to close.
+def pack_answer(
+    header: Mapping[str, Any], parts: Sequence[tuple[str, Any]]
+) -> tuple[bytes, Sequence[memoryview]]:
+    """Return the message of an answer, and what is to flow after it, piece by piece."""
+    sizes = [(name, size_of(part)) for name, part in parts]
+    if sum(_padded(size) for _, size in sizes) <= INLINE_LIMIT:
+        return pack(header, parts).message, ()
+    pieces: list[memoryview] = []
+    for _, part in parts:
+        pieces += pieces_of(part)
+        pieces.append(memoryview(bytes(-size_of(part) % _ALIGNMENT)))
+    return _head(header, sizes, _FLOWING), pieces
+
+
+def read_head(message: bytes, limit: int) -> Head:
+    """Read a message strictly.
 
     Args:
         message: the whole message.
-        descriptor: the memfd, or the socket, that came along, if any.
         limit: the most bytes all parts together may have.
-        flows: whether parts may flow; only the sandbox trusts the other side so far.
     """
     if len(message) < 4:
         raise FrameError("the frame has no header")
@@ -128,19 +155,41 @@ def unpack(message: bytes, descriptor: int | None, limit: int, *, flows: bool = 
     sizes = _sizes(header.pop("parts", None))
     if sum(size for _, size in sizes) > limit:
         raise TooLarge("the frame's parts are larger than allowed")
-    total = sum(_padded(size) for _, size in sizes)
-    inline = header.pop("inline", None)
-    if inline is True:
-        body = memoryview(message)[4 + length :]
-    elif flows and inline == _FLOWING and descriptor is not None:
-        body = _received(descriptor, total)
-    elif descriptor is not None and total:
-        body = _mapped(descriptor, total)
-    else:
-        raise FrameError("the frame lacks its memory")
-    if len(body) != total:
+    match header.pop("inline", None):
+        case True:
+            carried = "inline"
+        case False:
+            carried = "memory"
+        case "flow":
+            carried = "flow"
+        case _:
+            raise FrameError("the frame does not say how its parts come")
+    return Head(header, sizes, carried, memoryview(message)[4 + length :])
+
+
+def with_body(head: Head, body: memoryview) -> Incoming:
+    """Take a frame's parts out of its body."""
+    if len(body) != head.total:
         raise FrameError("the frame's parts do not fill it")
-    return Incoming(header, list(_split(body, sizes)))
+    return Incoming(head.header, list(_split(body, head.sizes)))
+
+
+def unpack(message: bytes, descriptor: int | None, limit: int) -> Incoming:
+    """Read a frame of the host's; the descriptor stays the caller's to close.
+
+    Args:
+        message: the whole message.
+        descriptor: the memfd, or the socket, that came along, if any.
+        limit: the most bytes all parts together may have.
+    """
+    head = read_head(message, limit)
+    if head.carried == "inline":
+        return with_body(head, head.body)
+    if descriptor is None or not head.total:
+        raise FrameError("the frame lacks its memory")
+    if head.carried == "flow":
+        return with_body(head, _received(descriptor, head.total))
+    return with_body(head, _mapped(descriptor, head.total))
 
 
 def _head(header: Mapping[str, Any], sizes: Sequence[tuple[str, int]], inline: bool | str) -> bytes:
@@ -211,23 +260,6 @@ def _sealed(total: int, parts: Sequence[tuple[str, Any]]) -> int:
 
 
 def _mapped(descriptor: int, total: int) -> memoryview:
-    """Map a foreign memfd after making sure that reading it can neither change nor fault.
-
-    Only memfds have seals; F_SEAL_WRITE can only be set while no writable mapping exists, and
-    F_SEAL_SHRINK excludes SIGBUS. Huge pages are refused: reading a hole in them can fault.
-    """
-    status = os.fstat(descriptor)
-    try:
-        seals = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
-    except OSError:
-        raise FrameError("the frame's memory is not a memfd") from None
-    if not stat.S_ISREG(status.st_mode) or seals & _SEALS != _SEALS:
-        raise FrameError("the frame's memory is not sealed")
-    if status.st_size != total or os.fstatvfs(descriptor).f_bsize != mmap.PAGESIZE:
-        raise FrameError("the frame's memory does not have the stated size")
-    # A sparse file would take its pages from the reader when they are touched.
-    if status.st_blocks * 512 < total:
-        raise FrameError("the frame's memory is not filled")
     return memoryview(mmap.mmap(descriptor, total, mmap.MAP_SHARED, mmap.PROT_READ))
 
 

@@ -9,11 +9,12 @@ import os
 import socket
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .confine import confine
-from .frames import FRAME_LIMIT, Incoming, Outgoing, pack, unpack
+from .frames import FRAME_LIMIT, Incoming, pack_answer, unpack
 
 _TRACE_LIMIT = 32 << 10
 _NO_LIMIT = 1 << 62
@@ -21,27 +22,35 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # mallopt(3)
 _NEVER = (1 << 31) - 1
 
 
+class _Answer(NamedTuple):
+    """What the host is told: a header, and parts that are bytes-like or `Pieces`."""
+
+    header: dict[str, Any]
+    parts: Sequence[tuple[str, Any]] = ()
+
+
 def main() -> None:
-    """Run until the host closes the connection: `runner DESCRIPTOR SETTINGS`."""
+    """Run until the host closes the connection: `runner DESCRIPTOR STREAM SETTINGS`."""
     # A train's subprocesses must not inherit the connection by accident.
-    link = socket.socket(fileno=int(sys.argv[1]))
-    link.set_inheritable(False)
-    settings = json.loads(sys.argv[2])
+    link, stream = (socket.socket(fileno=int(word)) for word in sys.argv[1:3])
+    for end in (link, stream):
+        end.set_inheritable(False)
+    settings = json.loads(sys.argv[3])
     sys.argv = ["train"]
     confine(settings["rlimits"])
     _keep_memory()
     entry = _entry(settings)
-    _send(link, pack({"ready": True}, []))
-    while _serve(link, entry, settings["output_bytes"]):
+    _send(link, stream, _Answer({"ready": True}))
+    while _serve(link, stream, entry, settings["output_bytes"]):
         pass
 
 
-def _serve(link: socket.socket, entry: Any, output_bytes: int) -> bool:
+def _serve(link: socket.socket, stream: socket.socket, entry: Any, output_bytes: int) -> bool:
     """Answer one round; nothing of it is in memory when the next one comes."""
     request = _receive(link)
     if request is None:
         return False
-    _send(link, _answer(entry, request, output_bytes))
+    _send(link, stream, _answer(entry, request, output_bytes))
     return True
 
 
@@ -78,7 +87,7 @@ def _entry(settings: dict[str, Any]) -> Any:
     return Functions(entry, purpose, Path("/train"), tables)
 
 
-def _answer(entry: Any, request: Incoming, output_bytes: int) -> Outgoing:
+def _answer(entry: Any, request: Incoming, output_bytes: int) -> _Answer:
     from .outcome import BadOutput, OutputTooLarge, PayloadError
 
     number = request.header["round"]
@@ -110,7 +119,7 @@ def _round(request: Incoming) -> Any:
     return Round(request.header["round"], parameters, state, updates)
 
 
-def _completed(number: int, payloads: dict[str, Any], output_bytes: int) -> Outgoing:
+def _completed(number: int, payloads: dict[str, Any], output_bytes: int) -> _Answer:
     from .outcome import OutputTooLarge
     from .values import prepare_payload
 
@@ -121,24 +130,23 @@ def _completed(number: int, payloads: dict[str, Any], output_bytes: int) -> Outg
     ]
     if sum(part.size for _, part in parts) > output_bytes:
         raise OutputTooLarge
-    return pack({"round": number, "status": "completed"}, parts)
+    return _Answer({"round": number, "status": "completed"}, parts)
 
 
-def _failed(number: int, reason: str) -> Outgoing:
+def _failed(number: int, reason: str) -> _Answer:
     trace = traceback.format_exc().encode(errors="replace")[-_TRACE_LIMIT:]
-    return pack({"round": number, "status": "failed", "reason": reason}, [("trace", trace)])
+    return _Answer({"round": number, "status": "failed", "reason": reason}, [("trace", trace)])
 
 
-def _send(link: socket.socket, frame: Outgoing) -> None:
+def _send(link: socket.socket, stream: socket.socket, answer: _Answer) -> None:
     # What was printed before an answer belongs to the round that is being answered.
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None and not stream.closed:
-            stream.flush()
-    if frame.descriptor is None:
-        link.sendall(frame.message)
-        return
-    socket.send_fds(link, [frame.message], [frame.descriptor])
-    os.close(frame.descriptor)
+    for printed in (sys.stdout, sys.stderr):
+        if printed is not None and not printed.closed:
+            printed.flush()
+    message, flowing = pack_answer(answer.header, answer.parts)
+    link.sendall(message)
+    for piece in flowing:
+        stream.sendall(piece)
 
 
 def _receive(link: socket.socket) -> Incoming | None:
@@ -147,7 +155,7 @@ def _receive(link: socket.socket) -> Incoming | None:
         return None
     descriptor = descriptors[0] if descriptors else None
     try:
-        return unpack(message, descriptor, _NO_LIMIT, flows=True)
+        return unpack(message, descriptor, _NO_LIMIT)
     finally:
         if descriptor is not None:
             os.close(descriptor)
