@@ -550,7 +550,11 @@ class Desk:
 
     def now(self) -> str:
         """Return the time as acts carry it."""
-        return rfc3339(self._clock.now())
+        return rfc3339(self.time())
+
+    def time(self) -> datetime:
+        """Return the time."""
+        return self._clock.now()
 
     def spawn(self, work: Any) -> None:
         """Run something in the background; its failure is logged, never lost."""

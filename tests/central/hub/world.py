@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import subprocess
 import sys
@@ -116,6 +117,12 @@ def saved(folder: Path, client: Client, files: dict[str, str | bytes]) -> Projec
     with Project.open(folder).working() as project:
         save(project, client.home.identity, quiet, message="Work")
     return Project.open(folder)
+
+
+def bearing(token: str) -> tuple[str, str]:
+    """Return git's words that carry a token, in place of the helper that would fetch one."""
+    basic = base64.b64encode(f"token:{token}".encode()).decode()
+    return "-c", f"http.extraHeader=Authorization: Basic {basic}"
 
 
 def call(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

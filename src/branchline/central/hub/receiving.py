@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from branchline.central.hub.door import Visitor
 from branchline.central.hub.hosting import Hub
-from branchline.central.hub.judging import Change, Judgement, judge
+from branchline.central.hub.judging import Change, Judgement, Judging, check_stays
 from branchline.central.hub.quarantine import Quarantined
 from branchline.central.hub.rights import Standing
 from branchline.foundation.errors import Refused
@@ -76,8 +76,19 @@ class Receiving:
 
     def _judge(self, standing: Standing, visitor: Visitor, question: Question) -> Judgement:
         place = self._hub.repositories.path(standing.hosted)
-        git = Quarantined(place, Path(question.quarantine))
-        return judge(git, question.changes, standing, visitor, self._hub.store)
+        for change in question.changes:
+            # Git keeps nothing apart where nothing comes.
+            check_stays(change)
+        judging = Judging(
+            git=Quarantined(place, Path(question.quarantine)),
+            standing=standing,
+            visitor=visitor,
+            store=self._hub.store,
+            contents=self._hub.contents,
+            present=lambda key: self._hub.repositories.has_content(standing.hosted, key),
+            now=self._hub.desk.time(),
+        )
+        return judging.judge(question.changes)
 
     def _keep(
         self, connection: Connection, standing: Standing, visitor: Visitor, judged: Judgement

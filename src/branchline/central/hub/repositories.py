@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from branchline.central.hub.annex_lines import file_of_key, place_of
 from branchline.central.hub.rights import Standing
 from branchline.foundation.durable import make_folder, sync_folder, write_durably
 from branchline.foundation.errors import Unavailable
@@ -92,6 +93,11 @@ class Repositories:
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         return os.open(self.folder / f"{hosted}.lock", flags, 0o600)
+
+    def has_content(self, hosted: str, key: str) -> bool:
+        """Tell whether a content is at the hub, by the disk's word."""
+        name = file_of_key(key)
+        return (self.path(hosted) / "annex" / "objects" / place_of(key) / name / name).is_file()
 
     @asynccontextmanager
     async def alone(self, hosted: str, descriptor: int | None = None) -> AsyncIterator[None]:
