@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from tests.docs.pages import DOCS, PAGES, ROOT, Block, blocks
 
+from branchline.checks.expectations import read_checks
 from branchline.cli.root import root
 from branchline.datasets.schema_toml import parse_toml
 from branchline.environment.lock.model import parse_lock
@@ -73,6 +74,8 @@ def test_toml_is_what_its_reader_accepts(block: Block) -> None:
     elif kind == "branchline.toml":
         read_description(block.text.encode())
         read_rules(block.text.encode())
+    elif kind == "checks.toml":
+        read_checks(block.text.encode())
     elif kind == "branchline.lock":
         parse_lock(block.text.encode())
     else:

@@ -77,6 +77,10 @@ COMMANDS = {
         f"{_C}.project.hub:hub",
         "Publish projects at a central service, share, copy and delete them.",
     ),
+    "checks": (
+        f"{_C}.project.checks:checks",
+        "Run what is expected of data and models, and show where it stands.",
+    ),
     "enroll": (f"{_C}.enroll:enroll", "Join a central service with an invitation."),
     "study": (f"{_C}.study:study", "Propose, approve and look at studies."),
     "train": (f"{_C}.train:train", "Make, try, pack and send trains."),

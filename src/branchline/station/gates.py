@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from branchline.checks.expectations import FILE as CHECKS
+from branchline.checks.expectations import needs_of, read_checks
 from branchline.datasets.match import differences
 from branchline.datasets.store import Dataset
 from branchline.foundation.clock import Clock
@@ -115,7 +117,8 @@ def admit(
        the requester's own wish.
     3. The bundle is the one requested, whole and signed by somebody who may.
     4. Every gate of the study passes, on this station's own copy and clock.
-    5. The dataset offers what the contract needs, and the parameters fit.
+    5. The dataset offers what the contract needs, meets the checks that the train brings, and the
+       parameters fit.
 
     Raises:
         BranchlineError: The first check that fails, in one sentence that may leave the station.
@@ -141,10 +144,31 @@ def admit(
             "The dataset does not offer what the contract needs: "
             + "; ".join(difference.sentence.rstrip(".") for difference in found)
         )
+    check_expectations(opened, dataset)
     if manifest.route.kind != request.route.kind:
         raise Refused(f"The train is made for a {manifest.route.kind} route")
     parameters = check_parameters(manifest.parameters, request.parameters)
     return Admitted(request, study, opened, parameters, dataset, facts)
+
+
+def check_expectations(opened: OpenBundle, dataset: Dataset) -> None:
+    """Hold the checks of data that a train brings along against a dataset's published schema.
+
+    No row is read for it: whether a train is declined must tell nothing that the schema does not.
+
+    Raises:
+        Refused: The dataset falls short; the sentence lists every difference.
+        FormRefused: They are not acceptable, or ask for what only rows can tell.
+    """
+    text = opened.files.get(CHECKS)
+    if text is None:
+        return
+    needed = needs_of(read_checks(text))
+    if found := differences(needed, dataset.schema, dataset.rows):
+        raise Refused(
+            "The dataset does not meet the train's checks: "
+            + "; ".join(difference.sentence.rstrip(".") for difference in found)
+        )
 
 
 def require_still(admitted: Admitted, approval: Approval | None, clock: Clock) -> None:

@@ -159,12 +159,19 @@ class Client(EnvironmentVerbs, HubVerbs):
             lists: The data lists that it was made with: ``training``, ``test@2``.
 
         Raises:
-            Conflict: The folder is in a project, and not saved as it is.
+            Conflict: The folder is in a project, and not saved as it is; or a required check of the
+                project is not met.
         """
-        from branchline.project.data.origin import origin_of  # what others do needs none of it
+        # What others do needs none of it.
+        from branchline.project.data.origin import origin_of
+        from branchline.project.place import Project
+        from branchline.workbench.checking import require_checks, require_train_checks
 
         origin = origin_of(Path(folder), lists)
+        if origin is not None:
+            require_checks(Project.open(Path(folder)).git, origin.commit, "packing")
         bundle = pack(Path(folder), origin)
+        require_train_checks(bundle)
         self._keep(bundle)
         return bundle
 

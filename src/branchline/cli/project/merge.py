@@ -90,7 +90,8 @@ def merge(
 
     What is not saved yet is saved first. Notebooks are merged by cell. Conflicts are listed: who
     changed what and when, and where it differs. Until each has an answer, files and branches stay
-    as they are (exit code 5). Files by hand hold both versions until --done.
+    as they are (exit code 5). Files by hand hold both versions until --done. A branch whose required
+    checks are not met is not merged.
     """
     from branchline.project.merging.merge import abandon as leave
     from branchline.project.merging.merge import merge as bring_in
@@ -107,6 +108,7 @@ def merge(
     with changing(where, "merging") as (project, progress):
         identity, ways = identity_of(home), named(project, ways)
         if branch:
+            _check(project, branch)
             merged = bring_in(project, identity, branch, ways, progress)
         else:
             merged = resume(project, identity, ways, progress, done=done)
@@ -114,6 +116,16 @@ def merge(
         with changing(where, "merging") as (project, progress):
             merged = resume(project, identity_of(home), asked, progress)
     return told(merged)
+
+
+def _check(project: Project, branch: str) -> None:
+    """Refuse a branch whose required checks are not met; one that there is not is another's to say."""
+    from branchline.workbench.checking import require_checks
+
+    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{branch}^{{commit}}")
+    tip = project.git.run(*words, accept=(0, 1, 128)).decode().strip()
+    if tip:
+        require_checks(project.git, tip, f"merging {branch}")
 
 
 def ask(merged: Merged) -> dict[str, How]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from branchline.foundation.clock import Clock, SystemClock, rfc3339
@@ -25,6 +25,7 @@ from branchline.project.data.lists import (
     shared_files,
 )
 from branchline.project.data.tables import KINDS, facts_of, keys_of
+from branchline.project.git.command import Git
 from branchline.project.git.intake import Progress, read_objects
 from branchline.project.git.keys import key_in_link, key_in_pointer, size_of_key
 from branchline.project.names import shown
@@ -223,9 +224,14 @@ def items_at(project: Project, paths: Sequence[str]) -> list[Item]:
     for path in paths:
         if path not in found and not any(each.startswith(f"{path}/") for each in found):
             raise NotFound(f"There is nothing saved at {shown(path)}", advice="Check the name")
+    return items_of(project.git, found)
+
+
+def items_of(git: Git, found: Mapping[str, tuple[str, str]]) -> list[Item]:
+    """Return the names of contents, for files as git has them: mode and content by path."""
     blobs = [blob for _, blob in found.values()]
     asked = "".join(f"{blob}\n" for blob in blobs).encode()
-    contents = read_objects(project.git, asked, len(blobs)) if blobs else []
+    contents = read_objects(git, asked, len(blobs)) if blobs else []
     items = []
     for (path, (mode, blob)), content in zip(found.items(), contents, strict=True):
         link = key_in_link(content.decode(errors="replace")) if mode == "120000" else None

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -22,14 +20,13 @@ from branchline.datasets.forms import complaint, entries, fill
 from branchline.datasets.use_terms import Confidentiality
 from branchline.foundation.errors import Refused
 from branchline.foundation.ids import check_name
+from branchline.foundation.patterns import matches, problem_of
 
 FILE = "branchline.toml"
 CLASSES: tuple[Confidentiality, ...] = ("public", "internal", "confidential", "secret")
 """From the most open to the most closed."""
 
 _MOST_RULES = 256
-_PATTERN = re.compile(r"^[^/\\\[\]\0\n][^\\\[\]\0\n]{0,255}$")
-_MOST_STARS = 8
 _ANY_NAME = re.compile(r"^[a-z0-9*?][a-z0-9*?-]{0,62}$")
 _UUID = r"^[0-9A-Za-z-]{8,64}$"
 
@@ -83,9 +80,8 @@ class Rule(
 
     def matches(self, path: str) -> bool:
         """Tell whether the rule holds for a path."""
-        folded = folded_path(path)
-        return any(_regex(p).match(folded) for p in self.paths) and not any(
-            _regex(p).match(folded) for p in self.excepted
+        return any(matches(pattern, path) for pattern in self.paths) and not any(
+            matches(pattern, path) for pattern in self.excepted
         )
 
 
@@ -190,11 +186,6 @@ def read_rules(text: bytes) -> Rules:
     return Rules(tuple(rules), places, named.key)
 
 
-def folded_path(path: str) -> str:
-    """Return a path in the spelling that rules compare: case and Unicode form do not matter."""
-    return path.lower() if path.isascii() else unicodedata.normalize("NFC", path).casefold()
-
-
 def _places(value: object) -> dict[str, Place]:
     found = {}
     for name, each in entries(value, FILE, "places").items():
@@ -216,7 +207,7 @@ def _problems(rule: Rule, places: Mapping[str, Place]) -> Iterator[tuple[str, st
     """Yield the keys of a rule that contradict themselves or others, and why."""
     for key, patterns in (("paths", rule.paths), ("except", rule.excepted)):
         for pattern in patterns:
-            if problem := _pattern_problem(pattern):
+            if problem := problem_of(pattern):
                 yield key, f"{pattern[:80]!r} is no pattern: {problem}"
     for key, names in (("allowed", rule.allowed or ()), ("forbidden", rule.forbidden)):
         for name in names:
@@ -251,35 +242,7 @@ def allows(rule: Rule, place: str | None) -> bool:
 
 def named(place: str, pattern: str) -> bool:
     """Tell whether a pattern of names means a place."""
-    return _regex(pattern).match(place) is not None
-
-
-def _pattern_problem(pattern: str) -> str | None:
-    if not _PATTERN.match(pattern):
-        return "it begins in the project, with '/' between names, and has no '\\', '[' or ']'"
-    parts = pattern.removesuffix("/").split("/")
-    if any(part in ("", ".", "..") for part in parts):
-        return "it has an empty part, '.' or '..'"
-    if any("**" in part and part != "**" for part in parts):
-        return "'**' stands alone between two '/'"
-    if pattern.count("*") > _MOST_STARS:
-        return f"it has more than {_MOST_STARS} stars"
-    return None
-
-
-@lru_cache(maxsize=1024)
-def _regex(pattern: str) -> re.Pattern[str]:
-    parts = folded_path(pattern).removesuffix("/").split("/")
-    text = ""
-    for number, part in enumerate(parts):
-        last = number == len(parts) - 1
-        if part == "**":
-            text += ".*" if last else "(?:[^/]+/)*"
-            continue
-        text += "".join({"*": "[^/]*", "?": "[^/]"}.get(mark) or re.escape(mark) for mark in part)
-        text += "" if last else "/"
-    # A pattern that names a folder means all that is in it.
-    return re.compile(f"(?:{text})(?:/.*)?\\Z", re.DOTALL)
+    return matches(pattern, place)
 
 
 def _below(address: str, root: str) -> bool:

@@ -1,0 +1,209 @@
+"""Checks of a project: run, on record, and in the way of what needs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.project.conftest import BIN, Scene, quiet
+from tests.project.data.test_guard import rule
+from tests.project.data.test_lists import csv, make
+
+from branchline.checks.results import Result
+from branchline.foundation.errors import Conflict, NotFound, Refused
+from branchline.project.activity.feed import feed, write_note
+from branchline.project.activity.verify import verify
+from branchline.project.runs.places import Place
+from branchline.train.template import new_train, write_train
+from branchline.workbench.checking import require_checks, run_checks, standing
+from branchline.workbench.client import Client
+
+CHECKS = f"""
+[data.patients]
+files = ["data/*.csv"]
+required = true
+on = ["save"]
+columns.age = {{ type = "integer", minimum = 0, maximum = 120 }}
+
+[model.accuracy]
+command = ["{sys.executable}", "code/evaluate.py"]
+metrics = "results/metrics.json"
+inputs = ["code"]
+lists = ["test"]
+required = true
+at_least = {{ accuracy = 0.8 }}
+drift = {{ accuracy = 0.05 }}
+"""
+EVALUATE = "import json; json.dump({{'accuracy': {}}}, open('results/metrics.json', 'w'))\n"
+
+
+@pytest.fixture
+def checked(scene: Scene) -> Scene:
+    """A project with checks, data, a list and a way to measure."""
+    scene.write("data/a.csv", csv(range(30)))
+    scene.write("code/evaluate.py", EVALUATE.format(0.9))
+    scene.save()
+    make(scene, "test", "data/a.csv")
+    scene.write("checks.toml", CHECKS)
+    scene.save()
+    return scene
+
+
+def running(scene: Scene, *names: str, when: str = "") -> dict[str, Result]:
+    """Run checks."""
+    done = run_checks(scene.root, scene.identity, Place(None), quiet, names=names, when=when)
+    return {result.check: result for result, _ in done}
+
+
+def problems(result: Result) -> list[str]:
+    """Return what kinds of things do not hold."""
+    return [finding.problem for finding in result.findings]
+
+
+def test_checks_are_run_and_put_on_record(checked: Scene) -> None:
+    """Passed ones, too; a model's names the run that measured it."""
+    done = running(checked)
+    assert {name: each.passed for name, each in done.items()} == {
+        "patients": True,
+        "accuracy": True,
+    }
+    assert done["accuracy"].metrics == {"accuracy": 0.9}
+    records = {
+        s.record.message: s.record for s in feed(checked.project) if s.record.type == "check"
+    }
+    model = records["The check accuracy passed"]
+    assert (model.action, model.outcome) == ("pass", "done")
+    (run,) = [s for s in feed(checked.project) if s.record.type == "execution"]
+    assert model.about == run.digest
+    assert run.record.detail("lists")[0]["name"] == "test"
+    assert standing(checked.project).unmet == []
+    assert not verify(checked.project).faults
+    require_checks(checked.project.git, "HEAD", "packing")
+
+
+def test_a_required_check_stands_in_the_way_until_it_is_met(checked: Scene) -> None:
+    """Never run, failed, run on other data: each is said; a clone by its commits alone says the same."""
+    git = checked.project.git
+    with pytest.raises(
+        Conflict, match=r"'patients' was never run \(and 1 more\); packing needs it"
+    ):
+        require_checks(git, "HEAD", "packing")
+    running(checked)
+    checked.write("data/a.csv", csv(range(30), "p99,200,a\n"))
+    checked.save()
+    make(checked, "test", "data/a.csv")
+    with pytest.raises(Conflict, match=r"not run since data/a\.csv changed"):
+        require_checks(git, "HEAD", "packing")
+    assert problems(running(checked, "patients")["patients"]) == ["invalid-values"]
+    with pytest.raises(Conflict, match=r"'patients' failed: data/a\.csv: column 'age' has 1 value"):
+        require_checks(git, "HEAD", "merging")
+    bare = checked.root.parent / "hub.git"
+    checked.git("clone", "-q", "--bare", str(checked.root), str(bare))
+    from branchline.project.git.command import Git
+
+    with pytest.raises(Conflict, match="'patients' failed"):
+        require_checks(Git(bare), "main", "merging")
+
+
+def test_a_model_that_is_not_good_enough_or_not_measured_fails(checked: Scene) -> None:
+    """Below its floor; a command that fails; metrics that are none."""
+    checked.write("code/evaluate.py", EVALUATE.format(0.7))
+    assert problems(running(checked, "accuracy")["accuracy"]) == ["below"]
+    checked.write("code/evaluate.py", "raise SystemExit(3)\n")
+    (finding,) = running(checked, "accuracy")["accuracy"].findings
+    assert (finding.problem, "exit code 3" in finding.sentence) == ("command", True)
+    checked.write("code/evaluate.py", "open('results/metrics.json', 'w').write('no')\n")
+    assert problems(running(checked, "accuracy")["accuracy"]) == ["command"]
+
+
+def test_drift_is_held_against_the_last_milestone(checked: Scene) -> None:
+    """What was measured before it; without one that is said."""
+    first = running(checked, "accuracy")["accuracy"]
+    assert first.notes == ("No milestone has been measured yet: drift is not known",)
+    with checked.project.working() as project:
+        write_note(project, checked.identity, "Release 1", milestone=True)
+    checked.write("code/evaluate.py", EVALUATE.format(0.96))
+    (finding,) = running(checked, "accuracy")["accuracy"].findings
+    assert finding.sentence == (
+        "accuracy is 0.96; it was 0.9 at the last milestone, and may move by 0.05"
+    )
+    checked.write("code/evaluate.py", EVALUATE.format(0.94))
+    assert running(checked, "accuracy")["accuracy"].passed
+
+
+def test_of_confidential_data_no_count_gets_into_a_record(scene: Scene) -> None:
+    """Records go where names go."""
+    rule(scene, "data")
+    scene.write("data/a.csv", csv(range(30), "p99,200,a\n"))
+    scene.write("checks.toml", CHECKS)
+    scene.save()
+    (finding,) = running(scene, "patients")["patients"].findings
+    assert "has some values outside" in finding.sentence
+
+
+def test_what_cannot_be_checked_is_said(checked: Scene) -> None:
+    """No file, no content here, no such check, no checks at all."""
+    with pytest.raises(NotFound, match="no check 'other'"):
+        running(checked, "other")
+    checked.annex("drop", "-q", "--force", "data/a.csv")
+    with pytest.raises(NotFound, match="is not in this clone"):
+        running(checked, "patients")
+    checked.write("checks.toml", CHECKS.replace("data/*.csv", "data/*.parquet"))
+    assert problems(running(checked, "patients")["patients"]) == ["nothing-to-check"]
+    checked.write("checks.toml", "[data]\nx = 1\n")
+    with pytest.raises(Refused, match=r"checks\.toml"):
+        running(checked)
+    (checked.root / "checks.toml").unlink()
+    with pytest.raises(NotFound, match=r"no checks\.toml yet"):
+        running(checked)
+
+
+def test_packing_waits_for_the_checks(checked: Scene) -> None:
+    """And goes on when they are met."""
+    write_train(checked.root / "train", new_train("mean-age", route="parallel", kind="functions"))
+    checked.save()
+    with Client(checked.root.parent / "home") as client:
+        with pytest.raises(Conflict, match="packing needs it"):
+            client.pack(checked.root / "train")
+        running(checked)
+        assert client.pack(checked.root / "train", ["test"]).manifest.origin is not None
+
+
+def call(scene: Scene, *words: str, code: int = 0) -> dict[str, Any]:
+    """Call a command as a person does."""
+    variables = os.environ | {"BRANCHLINE_HOME": str(scene.root.parent / "home")}
+    done = subprocess.run(
+        [str(BIN / "branchline"), *words, "--json"],
+        cwd=scene.root,
+        env=variables,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_the_commands_run_show_and_refuse(checked: Scene) -> None:
+    """On save, by hand, and a merge of a branch that does not meet them."""
+    assert len(call(checked, "checks", "show", code=5)["unmet"]) == 2
+    checked.write("data/b.csv", csv(range(3), "p9,-1,a\n"))
+    saved = call(checked, "save")
+    assert [(each["check"], each["passed"]) for each in saved["checks"]] == [("patients", False)]
+    assert call(checked, "checks", "run", "patients", code=1)["passed"] is False
+    call(checked, "branch", "other")
+    checked.write("code/more.py", "1\n")
+    call(checked, "save", "-m", "more")
+    call(checked, "branch", "main")
+    refused = call(checked, "merge", "other", code=5)
+    assert "merging other needs it" in refused["refused"]
+    (checked.root / "data/b.csv").unlink()
+    assert call(checked, "save")["checks"][0]["passed"] is True
+    assert call(checked, "checks", "run")["passed"] is True
+    assert call(checked, "checks", "show")["unmet"] == []
+    assert Path(checked.root / "results/metrics.json").exists()
