@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.crates import validator
 
 if TYPE_CHECKING:
     from tests.environment.built import Built
 
     from branchline.environment.image.store import Store
+
+__all__ = ["validator"]
 
 # No deadline per example: these tests touch disks, keys and processes, and share their machine.
 settings.register_profile(

@@ -82,7 +82,7 @@ def test_ended_between_any_two_steps(scene: Scene, monkeypatch: pytest.MonkeyPat
 
             patch.setattr(command, "call", before(command.call))
             patch.setattr(files, "write_durably", before(write_durably))
-            patch.setattr(intake, "_sync_file_system", before(intake._sync_file_system))
+            patch.setattr(intake, "sync_file_system", before(intake.sync_file_system))
             try:
                 scene.save()
                 done = True

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.crates import issues
 from tests.journey import world
 
 from branchline.cli.root import root
@@ -122,32 +121,6 @@ def test_the_phases_of_five_safes_are_there(parallel: Path) -> None:
     assert graph["./"]["mainEntity"] == {"@id": "workflow/"}
 
 
-_VALIDATE = """
-import json, sys
-from rocrate_validator import models, services
-for profile in ("ro-crate-1.2", "process-run-crate-0.5"):
-    settings = services.ValidationSettings(
-        rocrate_uri=sys.argv[1], profile_identifier=profile,
-        requirement_severity=models.Severity.RECOMMENDED, offline=True)
-    found = services.validate(settings)
-    print(json.dumps([profile, [[i.check.identifier, i.message] for i in found.get_issues()]]))
-"""
-_NEEDS_THE_NETWORK = "Unable to retrieve the JSON-LD context"
-
-
-@pytest.fixture(scope="module")
-def validator(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a Python that has roc-validator: apart, as it asks for older libraries than ours."""
-    folder = tmp_path_factory.mktemp("validator") / "venv"
-    python = folder / "bin" / "python"
-    for words in (
-        [sys.executable, "-m", "venv", str(folder)],
-        [str(python), "-m", "pip", "install", "--quiet", "roc-validator==0.13.0"],
-    ):
-        subprocess.run(words, check=True, timeout=300)
-    return python
-
-
 @pytest.mark.slow
 def test_a_crate_is_valid_for_the_independent_validator(
     crate: bytes, tmp_path: Path, validator: Path
@@ -161,17 +134,7 @@ def test_a_crate_is_valid_for_the_independent_validator(
     data = next(tmp_path.iterdir()) / "data"
     text = json.loads((data / "ro-crate-metadata.json").read_text())
     assert text["@context"][0] == "https://w3id.org/ro/crate/1.2/context"
-    done = subprocess.run(
-        [str(validator), "-c", _VALIDATE, str(data)],
-        capture_output=True,
-        check=True,
-        text=True,
-        timeout=120,
-    )
-    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('["')]
-    assert [profile for profile, _ in answers] == ["ro-crate-1.2", "process-run-crate-0.5"]
-    for _, issues in answers:
-        assert [i for i in issues if _NEEDS_THE_NETWORK not in str(i[1])] == []
+    assert issues(validator, data, "ro-crate-1.2", "process-run-crate-0.5") == []
 
 
 @pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")

@@ -27,6 +27,14 @@ COMMANDS = {
         f"{_C}.project.sync:sync",
         "Save, bring what is at REMOTE, merge it, and send the whole.",
     ),
+    "export": (
+        f"{_C}.project.carry:export",
+        "Write the whole project into one zip: history, data, activity.",
+    ),
+    "import": (
+        f"{_C}.project.carry:import_",
+        "Make a project of an export again, in a new folder.",
+    ),
     "status": (f"{_C}.project.status:status", "Show what differs from the last save."),
     "add": (
         f"{_C}.project.save:add",

@@ -112,7 +112,7 @@ def clone(
             folder.rmdir()
         waiting.rename(folder)
     except BaseException:
-        _remove(waiting)
+        remove_clone(waiting)
         raise
     cloned = Project(folder.resolve())
     progress("verifying its activity")
@@ -164,7 +164,7 @@ def look_through(git: Git, commit: str = "HEAD") -> list[str]:
     return [path for mode, _, _, path in entries if mode == _MODULE]
 
 
-def _remove(folder: Path) -> None:
+def remove_clone(folder: Path) -> None:
     """Remove a clone that came to nothing; git-annex's folders are not writable."""
     for place, _, _ in os.walk(folder):
         os.chmod(place, 0o755)

@@ -23,7 +23,7 @@ _CONTEXT = b"branchline activity record v1\n"
 ACTIONS: dict[str, tuple[str, ...]] = {
     "note": ("create", "edit", "hide", "show"),
     "milestone": ("create", "edit"),
-    "project": ("create", "adopt"),
+    "project": ("create", "adopt", "export"),
     "environment": ("resolve", "build", "verify", "change"),
     "code": ("create", "edit", "delete"),
     "execution": ("run", "fail", "interrupt", "re-run", "compare"),

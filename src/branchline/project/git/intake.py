@@ -74,7 +74,7 @@ def take_in(
             progress(f"taking data in: {number} of {len(paths)}")
         taken.append(_take_one(str(root), path, secret, alone=len(paths) < _MANY))
     if len(paths) >= _MANY:
-        _sync_file_system(root)
+        sync_file_system(root)
     return taken
 
 
@@ -181,7 +181,7 @@ def _take_back(file: str, place: str, before: os.stat_result) -> None:
         os.chmod(file, stat.S_IMODE(before.st_mode))
 
 
-def _sync_file_system(root: Path) -> None:
+def sync_file_system(root: Path) -> None:
     """Flush everything at once: one by one, ten thousand small files take half a minute."""
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -210,6 +210,20 @@ def register(git: Git, uuid: str, taken: Sequence[Taken]) -> None:
         for each in taken
     )
     git.run("update-index", "-z", "--index-info", feed=index)
+
+
+def tell_locations(git: Git, uuid: str, keys: Sequence[str]) -> None:
+    """Tell git-annex that contents are here.
+
+    Args:
+        git: The repository's git.
+        uuid: The repository's own name among those that hold content.
+        keys: Git-annex's names of the contents, which are in their places.
+    """
+    if keys:
+        with _journal(git):
+            stream = list(_stream(git, uuid, (), _told(git, keys)))
+            git.run("fast-import", "--quiet", "--done", feed=b"".join(stream))
 
 
 def _stream(git: Git, uuid: str, taken: Sequence[Taken], told: dict[str, bytes]) -> Iterator[bytes]:

@@ -89,6 +89,7 @@ _WHAT = {
     ("milestone", "create"): "Milestone",
     ("project", "create"): "Project begun",
     ("project", "adopt"): "Repository adopted",
+    ("project", "export"): "Project exported",
     ("code", "create"): "New code",
     ("code", "edit"): "Code changed",
     ("code", "delete"): "Code removed",
@@ -98,6 +99,9 @@ _WHAT = {
     ("environment", "change"): "Environment changed",
     ("branch", "create"): "New branch",
     ("branch", "rollback"): "Went back",
+    ("branch", "merge"): "Merged",
+    ("sync", "merge"): "Synced",
+    ("sync", "reset"): "History rewritten elsewhere",
     ("gap", "record"): "Gap",
 }
 
