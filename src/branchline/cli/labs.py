@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 from collections.abc import Callable
-from contextlib import AbstractContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -31,6 +31,7 @@ async def serve(
     port: int,
     network: bool,
     listening: Listening | None = None,
+    page: AbstractAsyncContextManager[str] | None = None,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM, or until somebody shuts the server down in the browser.
 
@@ -40,6 +41,7 @@ async def serve(
         port: On loopback; 0 takes any free one.
         network: Whether notebooks see the machine's network.
         listening: Whoever listens to the kernels, from before the first to after the last.
+        page: Serves a page beside it while entered, and gives its address.
     """
     from branchline.workbench.lab import Notebooks, open_lab
 
@@ -59,7 +61,8 @@ async def serve(
             lab = await stack.enter_async_context(opening)
         notebooks.of(lab)
         _on_signal(told.set)
-        click.echo(_ready(lab, work))
+        beside = await stack.enter_async_context(page) if page is not None else ""
+        click.echo(_ready(lab, work, beside))
         ends = [asyncio.create_task(told.wait()), asyncio.create_task(lab.ended())]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         # What is heard last is written once the server has ended, and cannot be asked any more.
@@ -74,8 +77,12 @@ def _on_signal(do: Callable[[], object]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, do)
 
 
-def _ready(lab: Lab, work: Path) -> str:
+def _ready(lab: Lab, work: Path, beside: str) -> str:
     if wants_json():
         said = {"ready": True, "url": lab.url, "address": lab.address, "token": lab.token}
-        return json.dumps(said | {"work": str(work)})
-    return lines(f"JupyterLab is at {lab.url}", f"/work is {work}. Ctrl-C ends it.")
+        return json.dumps(said | {"work": str(work)} | ({"page": beside} if beside else {}))
+    return lines(
+        f"JupyterLab is at {lab.url}",
+        f"What goes on record appears at {beside}" if beside else "",
+        f"/work is {work}. Ctrl-C ends it.",
+    )

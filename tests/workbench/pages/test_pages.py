@@ -166,6 +166,10 @@ async def test_what_is_refused_is_said_as_by_the_command(
     assert said == "There is no record 'ffffffffffff'. See 'branchline log'."
     said, _ = await act(visitor, served, "branch", branch="a..b")
     assert said == "'a..b' is no name for a branch."
+    said, _ = await act(visitor, served, "sync")
+    assert said.startswith("This project is nowhere else yet.")
+    said, _ = await act(visitor, served, "lab")
+    assert "has no branchline.lock" in said
     served.scene.write("code/con.txt", "x")
     said, _ = await act(visitor, served, "save")
     assert said.startswith("'code/con.txt' cannot be kept: its name is reserved on Windows.")

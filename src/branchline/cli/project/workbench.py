@@ -30,21 +30,31 @@ if TYPE_CHECKING:
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="On loopback; 0: any free.")
 @click.option("--no-browser", is_flag=True, help="Print the address; open no browser.")
+@click.option(
+    "--no-save-points", is_flag=True, help="Put no changes of files on record while it runs."
+)
 @store_option
 @HOME
 def workbench(
-    where: Path | None, port: int, no_browser: bool, folder: Path | None, home: Path
+    where: Path | None,
+    port: int,
+    no_browser: bool,
+    no_save_points: bool,
+    folder: Path | None,
+    home: Path,
 ) -> None:
     """Show projects in the browser: what was done, live, with figures; files, environment, branches.
 
     DIR is a folder in a project; by default the current one, if it is in one. The pages are served
-    to this machine alone, and the address that is printed lets one browser in, once. Ctrl-C ends it.
+    to this machine alone, and the address that is printed lets one browser in, once. While it runs,
+    changes of files in the projects that are looked at go on record, whatever program makes them;
+    they are committed with the next save. Ctrl-C ends it.
     """
     from branchline.foundation.errors import NotFound
     from branchline.workbench.home import WorkbenchHome
     from branchline.workbench.pages.desk import Desk
 
-    desk = Desk(WorkbenchHome(home), opened_store(folder))
+    desk = Desk(WorkbenchHome(home), opened_store(folder), watch=not no_save_points)
     try:
         first = desk.add(where or Path.cwd())
     except NotFound:
@@ -61,6 +71,8 @@ async def _serve(desk: Desk, port: int, first: Opened | None, *, browser: bool) 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     async with serve_pages(desk, port=port) as pages:
+        if first is not None:
+            desk.begin(first)
         url = pages.entrance.link(f"{first.base}/feed" if first else "/")
         click.echo(_ready(pages, url))
         if browser and not await asyncio.to_thread(webbrowser.open, url):

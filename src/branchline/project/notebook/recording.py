@@ -8,23 +8,18 @@ save. A recording that was killed leaves its mark, and the next one records the 
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from branchline.foundation.clock import Clock, SystemClock, rfc3339
-from branchline.foundation.decoding import decode_json
-from branchline.foundation.durable import make_folder, write_durably
+from branchline.foundation.clock import Clock, SystemClock
 from branchline.foundation.errors import BranchlineError, Unavailable
 from branchline.foundation.keys import Identity
 from branchline.project.activity.files import Recorder
+from branchline.project.activity.marks import Mark
 from branchline.project.activity.record import Detail
 from branchline.project.notebook.cells import Break, Cell
 from branchline.project.notebook.details import action_of, error_of, facts_of, parts_of
@@ -43,13 +38,6 @@ _GATHER_SECONDS = 1.0
 """What is heard within so long is written at once: every writing asks git a few things."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
-
-
-class _Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Says that a recording is under way; its file's time, until when it was."""
-
-    since: str
-    process: int
 
 
 class Recording:
@@ -77,6 +65,7 @@ class Recording:
         self._project, self._identity = Project.open(root), identity
         self._environment, self._notebook = environment, notebook
         self._clock = clock or SystemClock()
+        self._mark = Mark(self._project.state / _MARK, self._clock)
         self._queue: queue.SimpleQueue[tuple[str, Cell | Break] | None] = queue.SimpleQueue()
         self._tap = Tap(folder, lambda *heard: self._queue.put(heard), self._clock)
         self._writer = threading.Thread(target=self._write_all, name="recording")
@@ -98,38 +87,24 @@ class Recording:
         self._writer.join()
         self._commit()
         if self._whole and not self._deaf:
-            self._mark.unlink(missing_ok=True)
+            self._mark.take_away()
 
     @property
     def _deaf(self) -> bool:
         """Whether something was not heard or not written; the mark stays, and tells since when."""
         return self._failed or self._tap.failed
 
-    @property
-    def _mark(self) -> Path:
-        return self._project.state / _MARK
-
     def _record_gap(self) -> None:
         """Record a gap if the recording before was killed, and leave this one's mark."""
-        make_folder(self._project.state)
-        try:
-            before = decode_json(self._mark.read_bytes(), _Mark)
-            until = rfc3339(datetime.fromtimestamp(self._mark.stat().st_mtime, UTC))
-        except FileNotFoundError:
-            pass
-        except msgspec.DecodeError:
-            self._mark.unlink()
-        else:
-            now, until = rfc3339(self._clock.now()), max(until, before.since)
-            said = {"since": before.since, "from": until, "to": now}
+        if (missed := self._mark.missed()) is not None:
             record = {
                 "type": "gap",
                 "action": "record",
-                "message": f"Notebooks were not recorded from {until} to {now}",
+                "message": f"Notebooks were not recorded from {missed.start} to {missed.end}",
             }
+            said = missed.as_json()
             self._write([(record, lambda recorder: [recorder.keep_json("metadata", said)])])
-        mark = _Mark(rfc3339(self._clock.now()), os.getpid())
-        write_durably(self._mark, msgspec.json.encode(mark))
+        self._mark.leave()
 
     def _write_all(self) -> None:
         ended = False
@@ -148,7 +123,7 @@ class Recording:
             if batch:
                 self._write_patiently(batch)
             if not self._deaf:
-                os.utime(self._mark)
+                self._mark.alive()
         self._whole = True
 
     def _write_patiently(self, batch: list[tuple[str, Cell | Break]]) -> None:

@@ -15,6 +15,7 @@ from branchline.project.git.intake import Progress
 from branchline.project.place import Project
 from branchline.project.runs.rerun import Repeated, find_job, rerun
 from branchline.project.saving import save
+from branchline.project.syncing.sync import sync
 from branchline.workbench.pages.jobs import Done, Work
 from branchline.workbench.pages.shown.terminal import plain
 
@@ -31,6 +32,7 @@ class Asked:
         identity: Whose keys sign.
         store: Where images are.
         form: What was filled in.
+        lab: Gives the address of the project's lab.
     """
 
     base: str
@@ -38,6 +40,7 @@ class Asked:
     identity: Identity
     store: Store
     form: Mapping[str, str]
+    lab: Callable[[Project, Progress], str]
 
     def given(self, name: str) -> str:
         """Return what was filled in, without blanks around it."""
@@ -136,12 +139,43 @@ def show(asked: Asked, progress: Progress) -> Done:
     return Done("Shown again")
 
 
+def sync_now(asked: Asked, progress: Progress) -> Done:
+    """Save, bring what is elsewhere, merge and send."""
+    with asked.project.working() as project:
+        done = sync(project, asked.identity, "", {}, progress)
+    if done.rewritten is not None:
+        said = f"Others rewrote history at {done.remote}. Nothing of yours has changed, and nothing was sent. See 'branchline sync --help'"
+        return Done(plain(said), good=False)
+    if done.state == "waiting":
+        return Done(
+            "Both sides changed the same. Nothing was sent yet; choose with 'branchline sync', then sync again",
+            asked.link(done.record),
+            good=False,
+            lines=tuple(plain(str(each.path)) for each in done.merge.conflicts[:_SHOWN])
+            if done.merge
+            else (),
+        )
+    if not done.brought and not done.sent:
+        return Done(f"{plain(done.remote)}: both sides have the same")
+    said = f"{plain(done.remote)}: {done.brought} commits brought, {done.sent} sent"
+    return Done(said, asked.link(done.record))
+
+
+def open_lab(asked: Asked, progress: Progress) -> Done:
+    """Start JupyterLab in the project's environment."""
+    return Done(
+        "JupyterLab is ready; what is run there appears here", asked.lab(asked.project, progress)
+    )
+
+
 ACTS: Mapping[str, tuple[str, Act]] = {
     "note": ("Writing a note", note),
     "save": ("Saving", keep),
     "again": ("Running again", again),
     "back": ("Going back", go_back),
     "branch": ("Changing the branch", change_branch),
+    "sync": ("Syncing", sync_now),
+    "lab": ("Opening JupyterLab", open_lab),
     "hide": ("Hiding a record", hide),
     "show": ("Showing a record", show),
 }

@@ -181,7 +181,7 @@ class Pages:
         opened = self._opened(request)
         if not request.query.get("before"):
             self.desk.known.remember(opened.project.root)
-        opened.prepare()
+        self.desk.begin(opened)
         page = await asyncio.to_thread(feed_page, opened, request.query)
         return self._page(request, "feed.html", page)
 
@@ -296,7 +296,7 @@ class Pages:
     def _asked(self, opened: Opened, form: Mapping[str, str]) -> Asked:
         # Opened anew: its settings are judged as they are now.
         project = Project.open(opened.project.root)
-        return Asked(opened.base, project, self.desk.identity, self.desk.store, form)
+        return Asked(opened.base, project, self.desk.identity, self.desk.store, form, self.desk.lab)
 
 
 def _add(desk: Desk, given: str) -> Opened:

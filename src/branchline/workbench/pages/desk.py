@@ -16,11 +16,14 @@ from branchline.foundation.errors import NotFound
 from branchline.foundation.keys import Identity
 from branchline.foundation.tasks import in_thread
 from branchline.project.activity.timeline import Timeline
+from branchline.project.git.intake import Progress
 from branchline.project.place import Project
+from branchline.project.savepoints import SavePoints
 from branchline.project.search import take_in
 from branchline.workbench.home import WorkbenchHome
 from branchline.workbench.known import KnownProjects
 from branchline.workbench.pages.jobs import Job, Jobs
+from branchline.workbench.pages.labs import StartedLab, start_lab
 
 _LOOK_SECONDS = 0.2
 _WATCHED = ("branchline/seen.json", "HEAD", "index")
@@ -54,6 +57,7 @@ class Opened:
     _looking: asyncio.Task[None] | None = None
     _aside: asyncio.Task[None] | None = None
     _left: threading.Event = field(default_factory=threading.Event)
+    _watching: SavePoints | None = None
 
     def __post_init__(self) -> None:
         self.jobs = Jobs(self._job_changed)
@@ -94,9 +98,17 @@ class Opened:
         if self._left.wait(seconds):
             raise _Left
 
+    def watch(self, identity: Identity) -> None:
+        """Put changes of files on record from now on; one time is enough."""
+        if self._watching is None:
+            self._watching = SavePoints(self.project.root, identity)
+            self._watching.__enter__()
+
     async def close(self) -> None:
         """Wait for what is under way; what is done aside is left."""
         self._left.set()
+        if self._watching is not None:
+            await asyncio.to_thread(self._watching.__exit__)
         if self._aside is not None:
             await asyncio.wait([self._aside])
         await self.jobs.close()
@@ -129,10 +141,13 @@ class Desk:
     Args:
         home: The person's data folder.
         store: Where images are.
+        watch: Whether changes of files are put on record in projects whose activity is looked at.
     """
 
-    def __init__(self, home: WorkbenchHome, store: Store) -> None:
+    def __init__(self, home: WorkbenchHome, store: Store, *, watch: bool = False) -> None:
         self.home, self.store = home, store
+        self._watch = watch
+        self._labs: dict[Path, StartedLab] = {}
         self.known = KnownProjects(home.folder)
         self._open: dict[str, Opened] = {}
 
@@ -168,6 +183,26 @@ class Desk:
         """
         return self.open(self.known.remember(Project.open(folder).root))
 
+    def begin(self, opened: Opened) -> None:
+        """Do for a project that is looked at what is done aside."""
+        opened.prepare()
+        if self._watch:
+            opened.watch(self.identity)
+
+    def lab(self, project: Project, progress: Progress) -> str:
+        """Return the address of a project's lab; one that does not run is started.
+
+        Raises:
+            BranchlineError: It cannot be; the sentence is that of 'branchline lab'.
+        """
+        known = self._labs.get(project.root)
+        if known is None or not known.runs:
+            progress("starting Jupyter")
+            known = self._labs[project.root] = start_lab(
+                project.root, self.home.folder, self.store.folder
+            )
+        return known.url
+
     def forget(self, key: str) -> None:
         """Leave a project out of the list; nothing of it changes."""
         self._open.pop(key, None)
@@ -182,6 +217,8 @@ class Desk:
         """Wait for what is under way."""
         for opened in self._open.values():
             await opened.close()
+        for lab in self._labs.values():
+            await asyncio.to_thread(lab.end)
 
 
 def _stamp(file: Path) -> tuple[int, int]:

@@ -34,7 +34,7 @@ class Piece:
         cut: Whether there is more than is shown.
     """
 
-    form: Literal["text", "rich", "picture", "error", "note"]
+    form: Literal["text", "code", "rich", "picture", "error", "note"]
     body: Markup = EMPTY
     source: str = ""
     name: str = ""

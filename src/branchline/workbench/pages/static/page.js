@@ -57,6 +57,11 @@ function toast(job) {
     const link = document.createElement("a");
     link.href = job.link;
     link.textContent = "Look at it";
+    if (new URL(link.href).origin !== location.origin) {
+      link.textContent = "Open it";
+      link.target = "_blank";
+      link.rel = "noopener noreferrer";
+    }
     row.append(link);
   }
   const close = document.createElement("button");
@@ -66,7 +71,7 @@ function toast(job) {
   close.addEventListener("click", () => box.remove());
   row.append(close);
   box.append(row);
-  if (job.good) setTimeout(() => { if (!box.matches(":hover, :focus-within")) box.remove(); }, 9000);
+  if (job.good && !row.querySelector('[target]')) setTimeout(() => { if (!box.matches(":hover, :focus-within")) box.remove(); }, 9000);
 }
 
 function refused(sentence) {

@@ -12,6 +12,7 @@ from branchline.foundation.errors import BranchlineError
 from branchline.project.activity.files import read_blob
 from branchline.project.activity.record import Detail, Record, Signed
 from branchline.project.place import Project
+from branchline.project.savepoints import TAG
 from branchline.workbench.pages.shown.code import code, command
 from branchline.workbench.pages.shown.media import EMPTY, PICTURES, Piece, best, piece
 from branchline.workbench.pages.shown.terminal import plain, terminal
@@ -100,6 +101,7 @@ _WHAT = {
     ("branch", "create"): "New branch",
     ("branch", "rollback"): "Went back",
     ("branch", "merge"): "Merged",
+    ("sync", "create"): "Synced",
     ("sync", "merge"): "Synced",
     ("sync", "reset"): "History rewritten elsewhere",
     ("gap", "record"): "Gap",
@@ -132,7 +134,9 @@ def item(
         at=record.at,
         by=plain(record.by.name[:80]),
         kind="cell" if cell else record.type,
-        what=_WHAT.get((record.type, record.action), f"{record.type}: {record.action}"),
+        what="Edited"
+        if TAG in record.tags and record.type != "gap"
+        else _WHAT.get((record.type, record.action), f"{record.type}: {record.action}"),
         tone=tone,
         badge=badge,
         title=plain(record.message[:300]),
@@ -207,7 +211,7 @@ def _badge(record: Record, comparison: dict[str, Any]) -> tuple[str, str]:
 
 
 def _facts(record: Record, *, here: str, full: bool) -> list[str]:
-    found: list[str] = []
+    found: list[str] = ["not saved by then"] if full and TAG in record.tags else []
     metadata, resources = record.detail("metadata"), record.detail("resources")
     ran = record.detail("command")
     if isinstance(metadata, dict) and record.type == "execution":
@@ -275,6 +279,8 @@ def _pieces(record: Record, reading: _Reading) -> list[Piece]:
             found.append(Piece("picture", source=f"{reading.address}/{number}", name="Figure"))
         elif text := reading.text(detail):
             found.append(piece(detail.media or "text/plain", text))
+    if (changed := next((d for d in record.details if d.kind == "diff"), None)) is not None:
+        found.append(Piece("code", code(reading.text(changed), "change.diff")))
     if isinstance(error := record.detail("error"), dict):
         found.append(_error(error, reading))
     elif record.outcome == "failed" and record.action == "fail" and not found:
