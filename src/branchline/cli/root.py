@@ -85,6 +85,10 @@ COMMANDS = {
         f"{_C}.project.hub:hub",
         "Publish projects at a central service, share, copy and delete them.",
     ),
+    "drop": (
+        f"{_C}.project.drop:drop",
+        "Remove data from this clone once copies elsewhere are proved, and keep a receipt.",
+    ),
     "checks": (
         f"{_C}.project.checks:checks",
         "Run what is expected of data and models, and show where it stands.",

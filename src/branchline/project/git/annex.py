@@ -15,6 +15,7 @@ from branchline.project.git.command import (
     annex_filter,
     annex_program,
     call,
+    call_both,
     clean_environment,
     user,
 )
@@ -82,6 +83,15 @@ class Annex:
             GitFailed: It failed; its own first words are in the sentence.
             Unavailable: There is no git-annex, or the disk is full.
         """
+        return self.hear(*words, feed=feed, accept=accept, network=network)[0]
+
+    def hear(
+        self, *words: str, feed: bytes = b"", accept: Sequence[int] = (0,), network: bool = False
+    ) -> tuple[bytes, bytes]:
+        """Run one git-annex command; return what it printed, and what it said on standard error.
+
+        Args and errors are those of `run`.
+        """
         program = self.program
         self._check_hooks()
         settings = {name: value for name, value in user().items() if name not in self._git.own}
@@ -91,7 +101,8 @@ class Annex:
         environment["PATH"] = os.pathsep.join((*beside, environment.get("PATH", os.defpath)))
         # It takes paths as they are, and asks git for patterns of its own.
         environment.pop("GIT_LITERAL_PATHSPECS")
-        return call((program, *words), self._git.root, environment, feed, accept, self._git.held)
+        held = self._git.held
+        return call_both((program, *words), self._git.root, environment, feed, accept, held)
 
     def add(self, paths: Sequence[str], *, backend: str = "") -> None:
         """Take files in as git-annex itself does.

@@ -134,7 +134,19 @@ def call(
     accept: Sequence[int] = (0,),
     held: Sequence[int] = (),
 ) -> bytes:
-    """Run a program and return what it printed.
+    """Run a program and return what it printed; see `call_both`."""
+    return call_both(words, folder, environment, feed, accept, held)[0]
+
+
+def call_both(
+    words: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    feed: bytes = b"",
+    accept: Sequence[int] = (0,),
+    held: Sequence[int] = (),
+) -> tuple[bytes, bytes]:
+    """Run a program and return what it printed, and what it said on standard error.
 
     Raises:
         GitFailed: It failed, or is not installed.
@@ -154,7 +166,7 @@ def call(
         raise GitFailed(f"{words[0]} was not found", advice=f"Install {words[0]}") from error
     if done.returncode not in accept:
         raise _failure(words, done.returncode, done.stderr.decode(errors="replace"))
-    return done.stdout
+    return done.stdout, done.stderr
 
 
 def _failure(words: Sequence[str], code: int, said: str) -> BranchlineError:

@@ -21,6 +21,10 @@ COMMANDS: Table = {
         f"{_D}.lists:verify",
         "Hold data lists and every content of theirs that is here against their names.",
     ),
+    "expire": (
+        f"{_D}.expire:expire",
+        "List what may be kept no longer by its rule, and remove it from this clone.",
+    ),
     "key": (f"{_D}.key:key", "Make, share and take in the key that names confidential contents."),
     "guard": (
         f"{_D}.guard:guard",
