@@ -19,3 +19,27 @@ def test_a_project_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "3 teeth" in said
     assert "identical  results/mean.csv" in said
     assert "are whole and signed" in said
+
+
+def test_confidential_data_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules, a key, a second clone, a receipt."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    person = tmp_path / "gitconfig"
+    person.write_text("[user]\nname = Mira\nemail = mira@example.org\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(person))
+    said = follow(DOCS / "how-to" / "keep-confidential-data.md", tmp_path, tmp_path / "store")
+    assert "data/patients/wear.csv  confidential  2039-12-31" in said
+    assert "Removed 1 from this clone, kept 0" in said
+    assert "Removed 1 content from this clone. Analysed" in said
+    assert "data/patients/wear.csv  2039-12-31  here" in said
+
+
+def test_data_and_models_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists that stay apart, checks that pass, and a train that names its origin."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    said = follow(DOCS / "how-to" / "check-data-and-models.md", tmp_path, tmp_path / "store")
+    assert "passed   patients                 required" in said
+    assert "passed   error                    required" in said
+    assert "No milestone has been measured yet" in said
+    assert "made with   training@1" in said
