@@ -114,7 +114,7 @@ def test_inputs_that_are_not_there_are_named(scene: Scene) -> None:
     scene.write("data/a", "1")
     scene.save()
     scene.annex("drop", "--force", "-q", "data/a")
-    with pytest.raises(NotFound, match="not in this clone"):
+    with pytest.raises(NotFound, match="nowhere any more"):
         carry_out(scene, "touch", "ran", inputs=["data"])
     with pytest.raises(NotFound, match="no program"):
         carry_out(scene, "no-such-program")

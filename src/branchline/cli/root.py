@@ -35,6 +35,10 @@ COMMANDS = {
         f"{_C}.project.carry:import_",
         "Make a project of an export again, in a new folder.",
     ),
+    "get": (
+        f"{_C}.project.get:get",
+        "Bring the content of files that this clone does not have.",
+    ),
     "status": (f"{_C}.project.status:status", "Show what differs from the last save."),
     "add": (
         f"{_C}.project.save:add",

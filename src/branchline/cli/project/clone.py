@@ -62,7 +62,9 @@ def clone(source: str, folder: Path | None, get: bool, home: Path) -> Answer:
     text = lines(
         f"Cloned {described.name} into {cloned.project.root}",
         faults if cloned.faults else f"{cloned.records} records are whole and signed",
-        "" if get else "Data come when they are asked for: 'git annex get PATH', or all with --get",
+        ""
+        if get
+        else "Data come when they are asked for: 'branchline get PATH', or all with --get",
         f"Left out: the submodules {', '.join(cloned.modules)}" if cloned.modules else "",
     )
     return Answer(data, text)

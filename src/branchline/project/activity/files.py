@@ -158,7 +158,8 @@ def read_blob(project: Project, digest: Digest) -> bytes:
         data = file.read_bytes()
     except FileNotFoundError:
         raise NotFound(
-            f"The content {path} is not in this clone", advice=f"Get it with 'git annex get {path}'"
+            f"The content {path} is not in this clone",
+            advice=f"Get it with 'branchline get {path}'",
         ) from None
     if digest_of(data) != digest:
         raise Corrupt(f"The content {path} has changed")

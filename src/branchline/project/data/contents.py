@@ -54,7 +54,7 @@ def laid_out(project: Project, items: Sequence[Item]) -> Iterator[dict[str, Path
     if missing:
         raise NotFound(
             f"The content of {shown(missing[0])} is not in this clone",
-            advice="Get it with 'git annex get'",
+            advice="Get it with 'branchline get'",
             detail={"absent": missing[:100]},
         )
     folder = make_folder(project.state / "scratch") / secrets.token_hex(8)

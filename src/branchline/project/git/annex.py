@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from branchline.foundation.decoding import decode_json
 from branchline.foundation.errors import Refused, Unavailable
 from branchline.project.git.command import (
     Git,
@@ -92,17 +96,53 @@ class Annex:
 
         Args and errors are those of `run`.
         """
+        environment = self._environment({}, network=network)
+        held = self._git.held
+        return call_both((self.program, *words), self._git.root, environment, feed, accept, held)
+
+    def stream(
+        self, words: Sequence[str], names: Sequence[str], settings: Mapping[str, str]
+    ) -> Iterator[dict[str, Any]]:
+        """Run a git-annex command that reaches other places, and yield what it says, as it says it.
+
+        Args:
+            words: The command after ``git annex``, with ``--json``, ``--batch`` and ``-z``.
+            names: What it is fed.
+            settings: More settings.
+
+        Raises:
+            Refused: The repository has hooks that git-annex would run.
+            Unavailable: There is no git-annex.
+        """
+        environment = self._environment(settings, network=True)
+        with tempfile.TemporaryFile() as feed:
+            feed.write(b"".join(os.fsencode(name) + b"\0" for name in names))
+            feed.seek(0)
+            with subprocess.Popen(
+                (self.program, *words),
+                cwd=self._git.root,
+                env=environment,
+                stdin=feed,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                pass_fds=self._git.held,
+            ) as process:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    if line.startswith(b"{"):
+                        yield decode_json(line, dict[str, Any])
+
+    def _environment(self, settings: Mapping[str, str], *, network: bool) -> dict[str, str]:
         program = self.program
         self._check_hooks()
-        settings = {name: value for name, value in user().items() if name not in self._git.own}
-        environment = clean_environment(settings, network=network)
+        known = {name: value for name, value in user().items() if name not in self._git.own}
+        environment = clean_environment({**known, **settings}, network=network)
         # It finds the program behind our own backend beside this Python.
         beside = (str(Path(program).parent), str(Path(sys.executable).parent))
         environment["PATH"] = os.pathsep.join((*beside, environment.get("PATH", os.defpath)))
         # It takes paths as they are, and asks git for patterns of its own.
         environment.pop("GIT_LITERAL_PATHSPECS")
-        held = self._git.held
-        return call_both((program, *words), self._git.root, environment, feed, accept, held)
+        return environment
 
     def add(self, paths: Sequence[str], *, backend: str = "") -> None:
         """Take files in as git-annex itself does.

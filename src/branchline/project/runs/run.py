@@ -29,6 +29,7 @@ from branchline.project.place import Project, check_inside
 from branchline.project.runs.places import Place, Shown
 from branchline.project.runs.process import Ended
 from branchline.project.saving import add, commit_only, commit_record, content_tree, save
+from branchline.project.syncing.getting import get
 
 _SHOWN = 200
 
@@ -120,7 +121,7 @@ def run(
         record_gaps(project, identity)
         save(project, identity, progress, message="As it was before a command ran")
         inputs = entries_of(project, order.inputs)
-        _check_inputs(project, order.inputs, inputs)
+        _bring_inputs(project, identity, inputs, progress)
         lists = [each.named() for each in in_use(project, order.lists)]
         _make_writable(project, order.outputs)
         code, tree = project.git.head(), content_tree(project)
@@ -199,14 +200,16 @@ def entries_of(project: Project, paths: Sequence[str], *, missing_ok: bool = Fal
     ]
 
 
-def _check_inputs(project: Project, paths: Sequence[str], entries: Sequence[Entry]) -> None:
+def _bring_inputs(
+    project: Project, identity: Identity, entries: Sequence[Entry], progress: Progress
+) -> None:
+    """Bring the inputs that are not in this clone; that they were brought is on record."""
     absent = [entry.path for entry in entries if not (project.root / entry.path).exists()]
-    if absent:
-        raise NotFound(
-            f"The content of {absent[0]!r} is not in this clone",
-            advice=f"Get it with 'git annex get {absent[0]}'",
-            detail={"absent": absent[:100]},
-        )
+    if not absent:
+        return
+    failed = get(project, identity, absent, progress).failed
+    if failed:
+        raise NotFound(failed[0].why, detail={"absent": [each.path for each in failed[:100]]})
 
 
 def _make_writable(project: Project, paths: Sequence[str]) -> None:
