@@ -23,10 +23,19 @@ def make_folder(path: Path, mode: int = 0o700) -> Path:
     return path
 
 
-def write_durably(path: Path, data: Bytes, mode: int = 0o644) -> None:
+def write_durably(
+    path: Path, data: Bytes, mode: int = 0o644, *, folders: set[Path] | None = None
+) -> None:
     """Write a file so that a crash leaves either the old content or the whole new one.
 
     A crash before the rename leaves a stray ``.name.xxxx.tmp`` beside it, which is never read.
+
+    Args:
+        path: The file.
+        data: Its content.
+        mode: Its permissions.
+        folders: Where its folder is put, if whoever calls makes the names in it durable later,
+            once for many files.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -40,7 +49,10 @@ def write_durably(path: Path, data: Bytes, mode: int = 0o644) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if folders is None:
+        sync_folder(path.parent)
+    else:
+        folders.add(path.parent)
 
 
 def write_once(path: Path, data: Bytes, mode: int = 0o644) -> bool:

@@ -131,6 +131,7 @@ class Project:
                 self._clear_away()
             marker.touch()
             held = Project(self.root, (descriptor,))
+            held.git.take_over(self.git)
             finish(held.git)
             yield held
             marker.unlink()

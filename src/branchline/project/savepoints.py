@@ -239,7 +239,8 @@ class SavePoints:
                 kinds.setdefault(kind_of(path), []).append(path)
             closed = {path for path in changed if is_closed(held.rules, path)}
             recorder = Recorder(held, self._identity, self._clock)
-            where = {"commit": held.git.head(), "branch": held.git.branch(), "tags": (TAG,)}
+            commit, branch = held.git.where()
+            where = {"commit": commit, "branch": branch, "tags": (TAG,)}
             for kind, paths in kinds.items():
                 words = {_word(changed[path]) for path in paths}
                 details = [recorder.keep_json("manifest", _listed(paths, changed, closed))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import msgspec
 from branchline.foundation.clock import Clock, SystemClock, rfc3339
 from branchline.foundation.decoding import decode_json
 from branchline.foundation.digest import Digest, digest_of
-from branchline.foundation.durable import make_folder, write_durably
+from branchline.foundation.durable import make_folder, sync_folder, write_durably
 from branchline.foundation.errors import Corrupt, NotFound, Refused
 from branchline.foundation.keys import Identity
 from branchline.project.activity.chain import Seen
@@ -32,6 +33,14 @@ _INLINE = 8 << 10
 _SHORTEST = 6
 
 
+@dataclass
+class _Together:
+    """What waits for the end of records that are written together."""
+
+    folders: set[Path] | None = None
+    last: Seen | None = None
+
+
 @dataclass(frozen=True)
 class Recorder:
     """Writes records into a project, as the next ones of this clone.
@@ -46,6 +55,25 @@ class Recorder:
     identity: Identity
     clock: Clock = SystemClock()  # noqa: RUF009
     _held: dict[Digest, bytes] = field(default_factory=dict, init=False)
+    _together: _Together = field(default_factory=_Together, init=False)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Write several records at once: they are durable, names and all, when it is left.
+
+        Each file is whole from the moment it has its name, as always; a crash before the end may
+        leave fewer records, and none of them torn.
+        """
+        self._together.folders = set()
+        try:
+            yield
+        finally:
+            folders, last = self._together.folders, self._together.last
+            self._together.folders = self._together.last = None
+            for folder in folders:
+                sync_folder(folder)
+            if last is not None:
+                keep_seen(self.project, {self.project.clone_id(): last})
 
     def write(self, record: dict[str, Any], *details: Detail) -> tuple[Signed, list[str]]:
         """Sign a record, write it durably, and return it with the paths that were written.
@@ -59,7 +87,7 @@ class Recorder:
         for name, text in (*lacking.items(), (path, signed.text)):
             place = check_inside(project.root, name)
             make_folder(place.parent, 0o755)
-            write_durably(place, text)
+            write_durably(place, text, folders=self._together.folders)
         self.remember(signed)
         blobs = [f"{BLOBS}/{blob_name(d.digest)}" for d in details if d.digest is not None]
         return signed, [*lacking, path, *blobs]
@@ -78,14 +106,20 @@ class Recorder:
     def remember(self, signed: Signed) -> None:
         """Take note of this clone's last record, so that its loss would be noticed."""
         made = signed.record
-        keep_seen(self.project, {made.clone: Seen(made.seq, signed.digest, made.at)})
+        seen = Seen(made.seq, signed.digest, made.at)
+        if self._together.folders is None:
+            keep_seen(self.project, {made.clone: seen})
+        else:
+            self._together.last = seen
 
     def _next(
         self, record: dict[str, Any], details: tuple[Detail, ...]
     ) -> tuple[Signed, dict[str, bytes]]:
         """Return this clone's next record, and those before it that are not in the folder."""
         project, clone = self.project, self.project.clone_id()
-        last, lacking = _own_last(project, clone)
+        last, lacking = self._together.last, dict[str, bytes]()
+        if last is None:
+            last, lacking = _own_last(project, clone)
         who = {**user(), **project.git.own}
         at = rfc3339(self.clock.now())
         made = Record(
@@ -125,7 +159,7 @@ class Recorder:
         # One that was saved before is a link into the annex.
         if not os.path.lexists(place):
             make_folder(place.parent, 0o755)
-            write_durably(place, content)
+            write_durably(place, content, folders=self._together.folders)
         return Detail(kind, digest=digest, size=len(content), media=media)
 
     def keep_json(self, kind: Kind, value: Any) -> Detail:

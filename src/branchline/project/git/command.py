@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import stat
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from branchline.foundation.errors import BranchlineError, Refused, Unavailable
+from branchline.project.git.heads import read_head
 from branchline.project.git.settings import ALLOWED_PROTOCOLS, SAFE, check_settings
 
 _KEPT = ("PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
@@ -22,6 +25,8 @@ _OF_THE_PERSON = ("credential.helper", "core.sshCommand", "core.askPass")
 
 _FULL = ("no space left on device", "disk quota exceeded", "out of diskspace")
 _LONGEST_COMPLAINT = 400
+_SETTLED = int(0.1 * 1e9)
+"""Nanoseconds after which the time of a file tells a later change from an earlier one."""
 
 
 class GitFailed(BranchlineError):
@@ -42,6 +47,7 @@ class Git:
         self.root = root
         self.held = tuple(held)
         self._own: dict[str, str] | None = None
+        self._stamp: tuple[tuple[int, ...], ...] | None = None
 
     @property
     def own(self) -> Mapping[str, str]:
@@ -51,6 +57,7 @@ class Git:
             Refused: One of them would run a program or look elsewhere.
         """
         if self._own is None:
+            self._stamp = _stamp(self.root)
             self._own = self._read_settings()
             check_settings(self._own)
         return self._own
@@ -58,6 +65,22 @@ class Git:
     def forget(self) -> None:
         """Read the repository's own settings anew when they are next asked for."""
         self._own = None
+
+    def take_over(self, other: Git) -> None:
+        """Take over the repository's own settings from a call before, if no byte of them changed."""
+        known = other._own
+        # What other files bring in may change without this one.
+        whole = known is not None and not any(name.startswith("include") for name in known)
+        if whole and other._stamp is not None and other._stamp == _stamp(self.root):
+            self._own, self._stamp = known, other._stamp
+
+    def where(self) -> tuple[str | None, str | None]:
+        """Return the commit and the branch that are checked out, without a program if that can be.
+
+        The commit is what the branch names; that git still has it is not looked into.
+        """
+        found = read_head(self.root / ".git") if "extensions.refstorage" not in self.own else None
+        return found if found is not None else (self.head(), self.branch())
 
     def run(
         self,
@@ -124,6 +147,22 @@ class Git:
                 name, _, value = text.partition(b"\n")
                 found[os.fsdecode(name)] = os.fsdecode(value)
         return found
+
+
+def _stamp(root: Path) -> tuple[tuple[int, ...], ...] | None:
+    """Return what changes with every writing of a repository's own settings; None if not sure yet."""
+    found: list[tuple[int, ...]] = []
+    for name in ("config", "config.worktree"):
+        try:
+            at = os.lstat(root / ".git" / name)
+        except FileNotFoundError:
+            found.append((0,))
+            continue
+        if not stat.S_ISREG(at.st_mode) or time.time_ns() - at.st_ctime_ns < _SETTLED:
+            return None
+        # The time of the last change of anything about the file cannot be set back.
+        found.append((at.st_ctime_ns, at.st_mtime_ns, at.st_size, at.st_ino, at.st_dev))
+    return tuple(found)
 
 
 def call(

@@ -145,16 +145,18 @@ class Recording:
             pause = min(_LONGEST_PAUSE, 2 * pause)
 
     def _write(self, made: list[_Made]) -> None:
-        """Write records, taking each off the list once it is durable."""
+        """Write records, taking each off the list once it is written; left, they are durable."""
         with self._project.working() as held:
             recorder = Recorder(held, self._identity, self._clock)
-            where = {"commit": held.git.head(), "branch": held.git.branch()}
-            while made:
-                record, details = made[0]
-                _, paths = recorder.write({**record, **where}, *details(recorder))
-                made.pop(0)
-                self._paths += paths
-                self.records += 1
+            commit, branch = held.git.where()
+            where = {"commit": commit, "branch": branch}
+            with recorder.together():
+                while made:
+                    record, details = made[0]
+                    _, paths = recorder.write({**record, **where}, *details(recorder))
+                    made.pop(0)
+                    self._paths += paths
+                    self.records += 1
 
     def _made(self, kernel: str, heard: Cell | Break) -> _Made:
         place = {"kernel": kernel, "notebook": self._notebook(kernel)}
