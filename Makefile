@@ -26,8 +26,8 @@ lint: setup ## format, lint, types and house only
 	@$(BIN)/mypy --strict
 	@$(BIN)/lint-imports --no-logo
 
-soak: setup ## crashes and restarts over many seeds (minutes)
-	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m soak $(PYTEST)
+soak: setup ## 10,000 kills, crashes, fuzzing; each test is named as it goes (one to two hours)
+	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -v -m soak $(PYTEST)
 
 mutants: setup ## change the ledger's verifier in every small way: do the tests notice?
 	@$(BIN)/python tests/ledger/mutants.py $(MUTANTS)

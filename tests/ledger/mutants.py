@@ -62,6 +62,8 @@ TESTS = {
     "tagproof": ("tagtree", "completeness", "entry_vectors"),
     "completeness": ("completeness",),
     "statements": ("statements", "package"),
+    "light": ("light",),
+    "keeper": ("light",),
     "witness.statements": ("statements",),
     "package_check": ("package",),
     "standalone.verify": ("entry_vectors", "standalone", "tagtree", "package"),

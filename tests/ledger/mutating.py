@@ -6,7 +6,6 @@ What an error says is not changed, nor annotations or docstrings: they are nobod
 from __future__ import annotations
 
 import ast
-import copy
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,28 +52,32 @@ class Mutant:
     Args:
         name: What it is called.
         line: Where.
-        tree: The changed tree.
+        number: Which change of the module it is.
     """
 
     name: MutantName
     line: int
-    tree: ast.Module
+    number: int
+
+    @property
+    def tree(self) -> ast.Module:
+        """The changed tree; made when it is needed, as there are many of them."""
+        tree = ast.parse(_file(self.name.module).read_text())
+        _Changer(self.number).visit(tree)
+        return ast.fix_missing_locations(tree)
 
 
 class _Changer(ast.NodeVisitor):
     """Offer every change of a tree, each by name, to be made by number."""
 
     def __init__(self, wanted: int | None = None) -> None:
-        self._wanted, self.count = wanted, 0
-        self.what, self.line = "", 0
+        self._wanted = wanted
+        self.offers: list[tuple[str, int]] = []
 
     def offer(self, node: ast.AST, what: str) -> bool:
-        """Count a change; tell whether it is the one to make."""
-        chosen = self.count == self._wanted
-        if chosen:
-            self.what, self.line = what, getattr(node, "lineno", 0)
-        self.count += 1
-        return chosen
+        """Note a change and its line; tell whether it is the one to make."""
+        self.offers.append((what, getattr(node, "lineno", 0)))
+        return len(self.offers) - 1 == self._wanted
 
     def visit_Compare(self, node: ast.Compare) -> None:
         for number, operator in enumerate(node.ops):
@@ -190,18 +193,16 @@ class _Changer(ast.NodeVisitor):
 
 
 def mutants(module: str) -> Iterator[Mutant]:
-    """Make every mutant of a module."""
-    file = ROOT / "src/branchline/ledger" / f"{module.replace('.', '/')}.py"
-    text = file.read_text()
-    lines, tree = text.splitlines(), ast.parse(text)
-    counting = _Changer()
-    counting.visit(copy.deepcopy(tree))
-    seen: Counter[tuple[str, str]] = Counter()
-    for number in range(counting.count):
-        changed = copy.deepcopy(tree)
-        changer = _Changer(number)
-        changer.visit(changed)
-        code = lines[changer.line - 1].strip()
-        seen[code, changer.what] += 1
-        name = MutantName(module, code, changer.what, seen[code, changer.what])
-        yield Mutant(name, changer.line, ast.fix_missing_locations(changed))
+    """Name every mutant of a module."""
+    text = _file(module).read_text()
+    lines, seen = text.splitlines(), Counter[tuple[str, str]]()
+    changer = _Changer()
+    changer.visit(ast.parse(text))
+    for number, (what, line) in enumerate(changer.offers):
+        code = lines[line - 1].strip()
+        seen[code, what] += 1
+        yield Mutant(MutantName(module, code, what, seen[code, what]), line, number)
+
+
+def _file(module: str) -> Path:
+    return ROOT / "src/branchline/ledger" / f"{module.replace('.', '/')}.py"

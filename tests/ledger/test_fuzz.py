@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from tests.ledger.fuzzing import TARGETS, promised
 
 SCRIPT = Path(__file__).with_name("fuzzing.py")
+SECONDS = os.environ.get("BRANCHLINE_FUZZ_SECONDS", "60")
+"""How long each target is fuzzed in the soak."""
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -79,11 +81,11 @@ def atheris(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_coverage_finds_nothing_either(name: str, atheris: Path, tmp_path: Path) -> None:
     """A minute of atheris each, which looks for bytes that reach new branches."""
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), name, "60", str(tmp_path / "corpus")],
+        [sys.executable, str(SCRIPT), name, SECONDS, str(tmp_path / "corpus")],
         env=os.environ | {"PYTHONPATH": str(atheris)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=240 + int(SECONDS),
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
