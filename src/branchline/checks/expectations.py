@@ -165,6 +165,13 @@ class Checks:
         """All of them, data first."""
         return {**self.data, **self.model}
 
+    def on(self, when: When) -> Checks:
+        """Return those that are run then without being asked for."""
+        return Checks(
+            {name: check for name, check in self.data.items() if when in check.on},
+            {name: check for name, check in self.model.items() if when in check.on},
+        )
+
 
 def read_checks(text: bytes, what: str = FILE) -> Checks:
     """Read ``checks.toml``.

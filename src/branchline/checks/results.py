@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from branchline.checks.expectations import Check, Checks, DataCheck
+from branchline.checks.expectations import Check, Checks, DataCheck, When
 from branchline.foundation.canonical import digest_of_json
 from branchline.foundation.digest import WireDigest
 from branchline.foundation.errors import Conflict
@@ -111,6 +111,8 @@ def require_met(
     lists: Mapping[str, str],
     results: Sequence[Result],
     what: str,
+    *,
+    when: When | None = None,
 ) -> None:
     """Refuse something while a required check is not met.
 
@@ -120,11 +122,13 @@ def require_met(
         lists: See `inputs_for`.
         results: What came of checks before, oldest first.
         what: What is refused: ``packing``, ``merging``.
+        when: Only those that are to be run then.
 
     Raises:
         Conflict: At least one is not; the sentence names each with its reason.
     """
-    found = unmet(checks, inputs_for(checks, contents, lists), results)
+    asked = checks if when is None else checks.on(when)
+    found = unmet(asked, inputs_for(asked, contents, lists), results)
     if found:
         raise Conflict(
             f"{found[0]}{f' (and {len(found) - 1} more)' if len(found) > 1 else ''}; {what} needs it",

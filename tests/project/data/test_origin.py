@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from tests.journey import world
 from tests.project.conftest import Scene, quiet
 from tests.project.data.test_lists import csv, make
 from tests.project.test_runs import carry_out, python
+from tests.workbench.test_crate import write_folder
 
+from branchline.cli.root import root
 from branchline.foundation.clock import SystemClock, rfc3339
 from branchline.foundation.errors import Conflict, NotFound, Refused
 from branchline.project.activity.files import Recorder
@@ -173,3 +178,35 @@ def test_code_is_traced_to_the_very_cell(packed: tuple[Scene, OpenBundle]) -> No
     found = written["train/analysis.py"]
     assert (found.how, found.record) == ("cell", signed.digest)
     assert found.place == "code/fit.ipynb, prompt 7"
+
+
+def test_verification_goes_from_a_result_to_who_wrote_the_code(
+    packed: tuple[Scene, OpenBundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One command: ledger, study, train, project, record; and it fails where the project does."""
+    scene, _ = packed
+    folder = scene.root / "train"
+    bundle = pack(folder, origin_of(folder, ["training"]))
+    monkeypatch.setattr(world, "bundle", lambda route: bundle)
+    result = write_folder(scene.root.parent / "result", world.parallel())
+    words = ["verify", str(result), "--log-vkey", world.VKEY, "--project", str(scene.root)]
+    done = CliRunner().invoke(root, words)
+    assert done.exit_code == 0, done.output
+    assert f"packed from {scene.project.described.id}" in done.output
+    assert "made with   training@1" in done.output
+    assert "train/analysis.py  save " in done.output
+    told = json.loads(CliRunner().invoke(root, [*words, "--json"]).output)
+    assert told["verified"]
+    assert told["project"]["verified"]
+    assert told["origin"]["lists"][0]["name"] == "training"
+    assert {each["how"] for each in told["project"]["written"]} == {"save"}
+    other = Scene(scene.root.parent / "other", scene.identity)
+    begin(other.root, scene.identity, quiet)
+    done = CliRunner().invoke(root, [*words[:-1], str(other.root)])
+    assert done.exit_code == 6
+    assert "not " in done.output
+    (listed,) = (scene.root / "lists/training").iterdir()
+    scene.git("rm", "-q", str(listed))
+    done = CliRunner().invoke(root, words)
+    assert done.exit_code == 6
+    assert "This clone has no such version" in done.output

@@ -1,4 +1,4 @@
-"""Judge a push: its branches, its names, its data, its activity, and what it says of copies."""
+"""Judge a push: its branches, its names, its data, its checks, its activity, and what it says of copies."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import datetime
 from branchline.central.hub.annex_lines import Edit, Judge
 from branchline.central.hub.contents import Contents
 from branchline.central.hub.door import Visitor
+from branchline.central.hub.pushed_checks import check_expectations
 from branchline.central.hub.pushed_data import check_data
 from branchline.central.hub.pushed_records import check_activity
 from branchline.central.hub.rights import Standing
@@ -119,6 +120,7 @@ class Judging:
                 check_data(
                     self.git, self.standing, self.visitor, self.contents, change.ref, tip, self.now
                 )
+                check_expectations(self.git, change.ref, tip)
                 base = self._base(change, tip)
                 judged.records += check_activity(
                     self.git, base, tip, self.standing, self.store, judged.records

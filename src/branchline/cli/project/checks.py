@@ -79,6 +79,20 @@ def show(where: Path) -> Answer:
     return Answer(data, text, Conflict.exit_code if found.unmet else 0)
 
 
+def run_then(where: Path, home: Path, when: str) -> list[Result]:
+    """Run the checks that say that they are run then; return what came of them."""
+    root = opened(where).root
+    if not (root / "checks.toml").is_file():
+        return []
+    from branchline.project.runs.places import place_of
+    from branchline.workbench.checking import run_checks
+
+    place = place_of(root, opened_store(None))
+    with working("checking") as progress:
+        done = run_checks(root, identity_of(home), place, progress, when=when)
+    return [result for result, _ in done]
+
+
 def as_json(result: Result) -> dict[str, Any]:
     """Return a result as plain JSON values."""
     import msgspec

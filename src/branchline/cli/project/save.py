@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from branchline.cli.frame import Answer, lines, verb, working
-from branchline.cli.project.checks import as_json
-from branchline.cli.project.places import changing, identity_of, opened, project_option, relative
+from branchline.cli.frame import Answer, lines, verb
+from branchline.cli.project.checks import as_json, run_then
+from branchline.cli.project.places import changing, identity_of, project_option, relative
 from branchline.cli.researcher import HOME
-
-if TYPE_CHECKING:
-    from branchline.checks.results import Result
 
 _PATHS = click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
 _MOST = 20
@@ -66,23 +62,8 @@ def save(paths: tuple[Path, ...], message: str, where: Path, home: Path) -> Answ
         *(f"  {entry['change']:<8} {entry['path']}" for entry in entries[:_MOST]),
         more,
     )
-    checked = _checked(where, home) if saved.commit else []
+    checked = run_then(where, home, "save") if saved.commit else []
     from branchline.checks.results import as_text
 
     data["checks"] = [as_json(result) for result in checked]
     return Answer(data, lines(text, *(as_text(checked) if checked else ())))
-
-
-def _checked(where: Path, home: Path) -> list[Result]:
-    """Run the checks that are to be run on a save, if there are any."""
-    root = opened(where).root
-    if not (root / "checks.toml").is_file():
-        return []
-    from branchline.cli.environment.stores import opened as opened_store
-    from branchline.project.runs.places import place_of
-    from branchline.workbench.checking import run_checks
-
-    place = place_of(root, opened_store(None))
-    with working("checking") as progress:
-        done = run_checks(root, identity_of(home), place, progress, when="save")
-    return [result for result, _ in done]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from branchline.cli.frame import Answer, lines, verb
+from branchline.cli.project.checks import run_then
 from branchline.cli.project.merge import CONFLICTS, ask, choices, named, said, told, wanted
-from branchline.cli.project.places import changing, identity_of, project_option
+from branchline.cli.project.places import changing, identity_of, opened, project_option
 from branchline.cli.researcher import HOME
 
 if TYPE_CHECKING:
@@ -50,10 +51,14 @@ def sync(
     REMOTE is what git calls the other place, or its address: https, ssh, or a folder. Where both
     sides contradict each other, you choose as in 'branchline merge', and the next sync goes on.
     Nothing is forced on anybody: if others rewrote history there, you are told, and nothing changes.
+    Checks that say so are run first; a hub takes no main branch while a required one is not met.
     """
+    from branchline.project.merging.merge import waiting
     from branchline.project.syncing.sync import sync as work
 
     ways = wanted(mine, theirs, both, hand)
+    if waiting(opened(where)) is None:
+        run_then(where, home, "sync")
     with changing(where, "syncing") as (project, progress):
         identity = identity_of(home)
         options = named(project, ways)

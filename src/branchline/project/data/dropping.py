@@ -5,12 +5,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+import msgspec
+
+from branchline.foundation.clock import SystemClock, rfc3339
 from branchline.foundation.decoding import decode_json
+from branchline.foundation.durable import make_folder, write_durably
 from branchline.foundation.errors import Conflict, NotAllowed, NotFound, Unavailable
 from branchline.foundation.keys import Identity
 from branchline.project.activity.files import Recorder
@@ -33,6 +38,9 @@ _BRANCH = "refs/heads/git-annex"
 _NUMBER = re.compile(rb"^([0-9]{1,4})\b")
 _GIT = "git:"
 _PLACE = re.compile(r"^[0-9.]+s 1 (?P<uuid>[0-9A-Za-z-]{8,64})$")
+
+_MARK = "dropping.json"
+_ENDED = "Its time had ended"
 
 NOT_COVERED = (
     "copies in other clones and at other places, those named in the receipt among them",
@@ -125,6 +133,7 @@ def drop(
         Conflict: A place that has to have a copy does not.
         Unavailable: It cannot be asked.
     """
+    record_gap(project, identity)
     save(project, identity, progress, message="As it was before data were dropped")
     items = [i for i in items_at(project, paths) if not i.content.startswith(_GIT)]
     if not items:
@@ -138,9 +147,10 @@ def drop(
     found = Dropped()
     if present:
         progress(f"asking for copies of {len(present)} contents")
-        _drop(project, present, stood, found)
-        if found.gone:
-            found.record = _receipt(project, identity, found, reason)
+        with _begun(project, {item.content: item.path for item in present}, reason):
+            _drop(project, present, stood, found)
+            if found.gone:
+                found.record = _receipt(project, identity, found, reason)
     return found
 
 
@@ -176,6 +186,7 @@ def drop_expired(
         found: What `expired` named.
         progress: Told what is done.
     """
+    record_gap(project, identity)
     done = Dropped()
     for each in found:
         if each.key.startswith(_GIT):
@@ -184,6 +195,55 @@ def drop_expired(
     if not keys:
         return done
     progress(f"removing {len(keys)} contents")
+    with _begun(project, {key: paths[0] for key, paths in keys.items()}, _ENDED):
+        _remove(project, keys, done)
+        if done.gone:
+            done.record = _receipt(project, identity, done, _ENDED)
+    return done
+
+
+def record_gap(project: Project, identity: Identity) -> Signed | None:
+    """Put on record which contents went while nobody was there to write the receipt.
+
+    A removal that was killed leaves word of what it was about to remove.
+    """
+    file = project.state / _MARK
+    if not file.exists():
+        return None
+    told = decode_json(file.read_bytes(), dict[str, Any])
+    paths: dict[str, str] = told["contents"]
+    gone = [key for key in paths if place_of(project, Item("", key)) is None]
+    message = (
+        f"Nobody recorded how a removal of {len(paths)} contents ended; {len(gone)} are not here"
+    )
+    record = {
+        "type": "gap",
+        "action": "record",
+        "outcome": "failed",
+        "message": message,
+        "commit": project.git.head(),
+        "branch": project.git.branch(),
+    }
+    recorder = Recorder(project, identity)
+    found = [{"content": key, "paths": [paths[key]]} for key in gone]
+    said = {"from": told["at"], "reason": told["reason"], "gone": found}
+    signed, written = recorder.write(record, recorder.keep_json("location", said))
+    commit_only(project, written, message)
+    file.unlink()
+    return signed
+
+
+@contextmanager
+def _begun(project: Project, contents: Mapping[str, str], reason: str) -> Iterator[None]:
+    """Leave word of what is about to be removed, until it is on record."""
+    file = make_folder(project.state) / _MARK
+    told = {"at": rfc3339(SystemClock().now()), "contents": dict(contents), "reason": reason}
+    write_durably(file, msgspec.json.encode(told))
+    yield
+    file.unlink()
+
+
+def _remove(project: Project, keys: Mapping[str, tuple[str, ...]], done: Dropped) -> None:
     claimed = _claimed(project, list(keys))
     feed = "".join(f"{key}\n" for key in keys).encode()
     words = ("dropkey", "--force", "--json", "--json-error-messages", "--batch")
@@ -194,9 +254,6 @@ def drop_expired(
             done.gone.append(Gone(key, keys[key], None, claimed[key]))
         else:
             done.kept[keys[key][0]] = _why(told)
-    if done.gone:
-        done.record = _receipt(project, identity, done, "Its time had ended")
-    return done
 
 
 def _drop(

@@ -21,6 +21,7 @@ from branchline.foundation.errors import NotFound
 from branchline.foundation.keys import Identity
 from branchline.project.activity.files import Recorder
 from branchline.project.activity.record import Detail, Signed
+from branchline.project.data.dropping import record_gap
 from branchline.project.data.listing import in_use
 from branchline.project.differing import changes_of
 from branchline.project.git.intake import Progress
@@ -119,6 +120,7 @@ def run(
     """
     with Project.open(folder).working() as project:
         record_gaps(project, identity)
+        record_gap(project, identity)
         save(project, identity, progress, message="As it was before a command ran")
         inputs = entries_of(project, order.inputs)
         _bring_inputs(project, identity, inputs, progress)
