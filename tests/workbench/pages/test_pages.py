@@ -18,6 +18,7 @@ from tests.workbench.pages.test_entrance import form_token
 
 from branchline.project.activity.feed import feed, read_all, write_note
 from branchline.project.activity.record import Signed
+from branchline.project.data.listing import Wish, make_list
 from branchline.project.runs.places import Place
 from branchline.project.runs.run import Order, run
 from branchline.workbench.pages.views import feed as views
@@ -30,12 +31,12 @@ def ran(scene: Scene, *words: str, outputs: tuple[str, ...] = ()) -> Signed:
 
 
 async def act(
-    visitor: aiohttp.ClientSession, served: Served, name: str, **form: str
+    visitor: aiohttp.ClientSession, served: Served, which: str, /, **form: str
 ) -> tuple[str, list[str]]:
     """Press a button as a browser without scripts does; return what came of it."""
     form["form"] = await form_token(visitor, served)
     headers = {"Origin": served.pages.entrance.origin}
-    async with visitor.post(f"{served.base}/act/{name}", data=form, headers=headers) as answer:
+    async with visitor.post(f"{served.base}/act/{which}", data=form, headers=headers) as answer:
         assert answer.status == 200
         number = int(answer.url.path.rpartition("/")[2])
         assert "http-equiv" in await answer.text() or served.opened.jobs.find(number)
@@ -154,6 +155,44 @@ async def test_buttons_do_what_commands_do(served: Served, visitor: aiohttp.Clie
     assert signed.digest not in [s.digest for s in feed(scene.project, most=100)]
     await act(visitor, served, "show", record=signed.digest[7:19])
     assert signed.digest in [s.digest for s in feed(scene.project, most=100)]
+
+
+async def test_lists_rules_and_checks_are_shown(
+    served: Served, visitor: aiohttp.ClientSession
+) -> None:
+    """A list with its columns, a rule with its class, a check with what did not hold."""
+    scene = served.scene
+    async with visitor.get(f"{served.base}/data") as answer:
+        assert "No lists yet" in await answer.text()
+    async with visitor.get(f"{served.base}/checks") as answer:
+        assert "No checks yet" in await answer.text()
+    rule = (
+        '\n[[data]]\npaths = ["data/other.csv"]\nconfidentiality = "internal"\npurpose = "wear"\n'
+    )
+    file = scene.root / "branchline.toml"
+    file.write_text(file.read_text() + rule)
+    scene.write("data/wear.csv", "age,wear\n20,0.4\n350,0.9\n")
+    check = (
+        'columns.age = { type = "integer", maximum = 120 }\ncolumns.wear = { type = "number" }\n'
+    )
+    scene.write("checks.toml", f'[data.teeth]\nfiles = ["data/wear.csv"]\nrequired = true\n{check}')
+    scene.save()
+    with scene.project.working() as project:
+        wish = Wish("training", ["data/wear.csv"], about="Half of the teeth")
+        make_list(project, scene.identity, wish, lambda _: None)
+    async with visitor.get(f"{served.base}/data") as answer:
+        said = await answer.text()
+        for word in ("training@1", "Half of the teeth", "2 rows", "internal", "data/other.csv"):
+            assert word in said, word
+    said, lines = await act(visitor, served, "checks", name="teeth")
+    assert said == "1 of 1 checks failed"
+    assert lines[0].startswith("teeth: ")
+    async with visitor.get(f"{served.base}/checks") as answer:
+        said = await answer.text()
+        assert "never run" not in said
+        assert lines[0].removeprefix("teeth: ").replace("'", "&#39;") in said
+    scene.write("data/wear.csv", "age,wear\n20,0.4\n35,0.9\n")
+    assert (await act(visitor, served, "checks"))[0] == "1 check passed"
 
 
 async def test_what_is_refused_is_said_as_by_the_command(

@@ -13,9 +13,12 @@ from branchline.project.activity.record import Signed
 from branchline.project.branching import rollback, switch
 from branchline.project.git.intake import Progress
 from branchline.project.place import Project
+from branchline.project.runs.places import place_of
 from branchline.project.runs.rerun import Repeated, find_job, rerun
 from branchline.project.saving import save
+from branchline.project.syncing.getting import get
 from branchline.project.syncing.sync import sync
+from branchline.workbench.checking import run_checks
 from branchline.workbench.pages.jobs import Done, Work
 from branchline.workbench.pages.shown.terminal import plain
 
@@ -161,6 +164,30 @@ def sync_now(asked: Asked, progress: Progress) -> Done:
     return Done(said, asked.link(done.record))
 
 
+def bring(asked: Asked, progress: Progress) -> Done:
+    """Bring the content of a file that this clone does not have."""
+    with asked.project.working() as project:
+        got = get(project, asked.identity, [asked.given("path")], progress)
+    if got.failed:
+        return Done(plain(got.failed[0].why), asked.link(got.record), good=False)
+    return Done("It is here" if got.record is None else "Brought", asked.link(got.record))
+
+
+def check(asked: Asked, progress: Progress) -> Done:
+    """Run one check, or all of them."""
+    root, name = asked.project.root, asked.given("name")
+    place = place_of(root, asked.store)
+    done = run_checks(root, asked.identity, place, progress, names=(name,) if name else ())
+    failed = [result for result, _ in done if not result.passed]
+    lines = tuple(
+        f"{result.check}: {plain(found.sentence)}" for result in failed for found in result.findings
+    )
+    link = asked.link(done[-1][1]) if len(done) == 1 else f"{asked.base}/checks"
+    if failed:
+        return Done(f"{len(failed)} of {len(done)} checks failed", link, False, lines[:_SHOWN])
+    return Done(f"{len(done)} check{'s' if len(done) != 1 else ''} passed", link)
+
+
 def open_lab(asked: Asked, progress: Progress) -> Done:
     """Start JupyterLab in the project's environment."""
     return Done(
@@ -175,6 +202,8 @@ ACTS: Mapping[str, tuple[str, Act]] = {
     "back": ("Going back", go_back),
     "branch": ("Changing the branch", change_branch),
     "sync": ("Syncing", sync_now),
+    "get": ("Bringing a content", bring),
+    "checks": ("Checking", check),
     "lab": ("Opening JupyterLab", open_lab),
     "hide": ("Hiding a record", hide),
     "show": ("Showing a record", show),

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from branchline.project.changes import Change
 from branchline.project.differing import changes_of
 from branchline.project.place import Project
 from branchline.workbench.pages.acts import ACTS, Asked, work_of
-from branchline.workbench.pages.desk import Desk, Opened
+from branchline.workbench.pages.desk import Desk, Event, Opened
 from branchline.workbench.pages.entrance import FORM_TOKEN, Entrance
 from branchline.workbench.pages.jobs import Job
 from branchline.workbench.pages.render import render
@@ -29,6 +30,8 @@ from branchline.workbench.pages.shown.media import PICTURES
 from branchline.workbench.pages.shown.terminal import plain
 from branchline.workbench.pages.views import files
 from branchline.workbench.pages.views.branches import branches_page
+from branchline.workbench.pages.views.checks import checks_page
+from branchline.workbench.pages.views.data import data_page
 from branchline.workbench.pages.views.environment import audit_part, environment_page
 from branchline.workbench.pages.views.feed import feed_page
 from branchline.workbench.pages.views.frame import Frame, frame
@@ -101,6 +104,8 @@ class Pages:
         get(f"{base}/raw/{{path:.+}}", self._raw)
         get(f"{base}/environment", self._environment)
         get(f"{base}/environment/audit", self._audit)
+        get(f"{base}/data", self._data)
+        get(f"{base}/checks", self._checks)
         get(f"{base}/branches", self._branches)
         get(f"{base}/search", self._search)
         get(f"{base}/jobs/{{number:[0-9]+}}", self._job)
@@ -210,19 +215,14 @@ class Pages:
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
         await answer.prepare(request)
-        with opened.told() as told:
+        # Whoever leaves a page leaves the line, perhaps in the middle of a word.
+        with opened.told() as told, suppress(ConnectionError):
             await answer.write(write_event(b'{"kind":"hello"}'))
             for job in opened.jobs.under_way:
                 await answer.write(_event({"kind": "job", **job.as_json()}))
-            while True:
-                try:
-                    event = await asyncio.wait_for(told.get(), _BEAT_SECONDS)
-                except TimeoutError:
-                    await answer.write(KEEP_ALIVE)
-                    continue
-                if event is None:
-                    return answer
-                await answer.write(_event(event))
+            while (event := await _next(told)) is not None:
+                await answer.write(_event(event) if event else KEEP_ALIVE)
+        return answer
 
     async def _state(self, request: web.Request) -> web.Response:
         opened = self._opened(request)
@@ -266,6 +266,14 @@ class Pages:
         found = await asyncio.to_thread(audit_part, self._opened(request), self.desk.store)
         return self._page(request, "audit.html", found)
 
+    async def _data(self, request: web.Request) -> web.Response:
+        page = await asyncio.to_thread(data_page, self._opened(request))
+        return self._page(request, "data.html", page)
+
+    async def _checks(self, request: web.Request) -> web.Response:
+        page = await asyncio.to_thread(checks_page, self._opened(request))
+        return self._page(request, "checks.html", page)
+
     async def _branches(self, request: web.Request) -> web.Response:
         page = await asyncio.to_thread(branches_page, self._opened(request))
         return self._page(request, "branches.html", page)
@@ -297,6 +305,14 @@ class Pages:
         # Opened anew: its settings are judged as they are now.
         project = Project.open(opened.project.root)
         return Asked(opened.base, project, self.desk.identity, self.desk.store, form, self.desk.lab)
+
+
+async def _next(told: asyncio.Queue[Event | None]) -> Event | None:
+    """Return what is told next; an empty event where nothing was for a while."""
+    try:
+        return await asyncio.wait_for(told.get(), _BEAT_SECONDS)
+    except TimeoutError:
+        return {}
 
 
 def _add(desk: Desk, given: str) -> Opened:

@@ -87,7 +87,7 @@ function heard(job) {
     document.querySelectorAll(".waits").forEach((button) => button.classList.remove("waits"));
     loadAll("[data-reload]");
     const page = document.querySelector(`[data-job="${job.job}"]`);
-    if (page || (job.good && document.querySelector(".branches"))) setTimeout(() => location.reload(), page ? 0 : 900);
+    if (page || document.querySelector(".branches, .check-card, .empty form")) setTimeout(() => location.reload(), page ? 0 : 900);
   }
   toast(job);
 }

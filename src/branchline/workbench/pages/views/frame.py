@@ -12,6 +12,8 @@ from branchline.workbench.pages.shown.terminal import plain
 SECTIONS = (
     ("feed", "Activity", "feed"),
     ("files", "Files", "folder"),
+    ("data", "Data", "data"),
+    ("checks", "Checks", "checks"),
     ("environment", "Environment", "environment"),
     ("branches", "Branches", "branch"),
 )

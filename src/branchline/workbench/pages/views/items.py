@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from branchline.foundation.errors import BranchlineError
 from branchline.project.activity.files import read_blob
-from branchline.project.activity.record import Detail, Record, Signed
+from branchline.project.activity.record import ACTIONS, Detail, Record, Signed
 from branchline.project.place import Project
 from branchline.project.savepoints import TAG
 from branchline.workbench.pages.shown.code import code, command
@@ -98,6 +98,11 @@ _WHAT = {
     ("data", "edit"): "Data changed",
     ("data", "delete"): "Data removed",
     ("environment", "change"): "Environment changed",
+    ("data", "get"): "Brought data",
+    ("data", "drop"): "Dropped data",
+    ("data", "list"): "New data list",
+    ("check", "pass"): "Check passed",
+    ("check", "fail"): "Check failed",
     ("branch", "create"): "New branch",
     ("branch", "rollback"): "Went back",
     ("branch", "merge"): "Merged",
@@ -133,7 +138,7 @@ def item(
         short=signed.digest[7:19],
         at=record.at,
         by=plain(record.by.name[:80]),
-        kind="cell" if cell else record.type,
+        kind="cell" if cell else record.type if record.type in ACTIONS else "other",
         what="Edited"
         if TAG in record.tags and record.type != "gap"
         else _WHAT.get((record.type, record.action), f"{record.type}: {record.action}"),
@@ -207,7 +212,7 @@ def _badge(record: Record, comparison: dict[str, Any]) -> tuple[str, str]:
         return verdict, _VERDICTS.get(verdict, "plain")
     if record.outcome != "done" or record.type == "gap":
         return ("" if record.type == "gap" else record.outcome), "bad"
-    return "", "good" if record.type in ("execution", "milestone") else "plain"
+    return "", "good" if record.type in ("execution", "milestone", "check") else "plain"
 
 
 def _facts(record: Record, *, here: str, full: bool) -> list[str]:
@@ -283,7 +288,7 @@ def _pieces(record: Record, reading: _Reading) -> list[Piece]:
         found.append(Piece("code", code(reading.text(changed), "change.diff")))
     if isinstance(error := record.detail("error"), dict):
         found.append(_error(error, reading))
-    elif record.outcome == "failed" and record.action == "fail" and not found:
+    elif (record.type, record.action) == ("execution", "fail") and not found:
         found.append(Piece("error", Markup("{}").format(plain(record.message[:300]))))
     return found
 
