@@ -43,3 +43,18 @@ def test_data_and_models_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "passed   error                    required" in said
     assert "No milestone has been measured yet" in said
     assert "made with   training@1" in said
+
+
+@pytest.mark.slow
+def test_a_project_is_shared_at_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a hub of one's own to a copy that is deleted, every block in order."""
+    settings = tmp_path / "gitconfig"
+    settings.write_text("[user]\nname = Somebody\nemail = somebody@example.org\n")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    said = follow(DOCS / "how-to" / "share-a-project.md", tmp_path, tmp_path / "store")
+    assert "clara/tooth-wear is internal now" in said
+    assert "Cloned tooth-wear into" in said
+    assert "(3 copies)" in said
+    assert "ben/wear-again is a copy of clara/tooth-wear" in said
+    assert "ben/wear-again is deleted at the hub" in said

@@ -45,3 +45,39 @@ def test_only_what_a_branch_names_is_taken_and_only_by_those_who_write(
         assert call(cloned.project.root, "git", "annex", "copy", "--to", "hub", ".").returncode
         said = refused(cloned.project.root, "git", "push", "hub", "HEAD:refs/heads/rhea")
         assert "rhea reads clara/named" in said
+
+
+def test_a_copy_has_the_content_and_goes_on_with_the_original(world: World, tmp_path: Path) -> None:
+    """A copy's content is there and told of; what the original took in may be pushed to the copy."""
+    with world.client("clara") as clara, world.client("otto") as otto:
+        project = project_in(tmp_path / "fork", clara, {"data/scan.bin": SCAN})
+        clara.publish_project(project.root)
+        run(project.root, "git", "annex", "copy", "--quiet", "--to", "hub", ".")
+        clara.publish_project(project.root)
+        clara.show_project_to("clara/fork", "internal")
+        copy = otto.copy_project("clara/fork")
+        cloned = otto.clone_project(
+            "otto/fork", tmp_path / "otto" / "fork", get=True, progress=quiet
+        )
+        root = cloned.project.root
+        assert (root / "data/scan.bin").read_bytes() == SCAN
+        assert copy.annex in run(root, "git", "annex", "whereis", "data/scan.bin")
+        # Content is shared, not stored twice; deleting the original takes nothing from the copy.
+        run(project.root, "git", "annex", "fsck", "--quiet", "--fast")
+        clara.publish_project(project.root)
+        with_original = otto.clone_project(
+            "clara/fork", tmp_path / "o2", progress=quiet
+        ).project.root
+        run(
+            root,
+            "git",
+            "fetch",
+            "--quiet",
+            str(with_original),
+            "refs/remotes/hub/git-annex:refs/remotes/up/git-annex",
+        )
+        run(root, "git", "annex", "merge", "--quiet")
+        run(root, "git", "push", "--quiet", "hub", "git-annex")
+        clara.delete_project("clara/fork", "Moved")
+        run(root, "git", "annex", "drop", "--quiet", "data/scan.bin")
+        run(root, "git", "annex", "get", "--quiet", "data/scan.bin")

@@ -17,7 +17,10 @@ from pathlib import Path
 from branchline import Client
 from branchline.central.founding import initialise, invite
 from branchline.central.service import CentralSettings, running
+from branchline.central.store import Store
 from branchline.foundation.clock import SystemClock
+from branchline.foundation.keys import Identity
+from branchline.journey import acts
 from branchline.project.beginning import begin
 from branchline.project.place import Project
 from branchline.project.saving import save
@@ -59,6 +62,12 @@ class World:
         self.homes[name] = self.folder / "homes" / name
         with self.client(name) as client:
             client.enroll(made.text)
+
+    def moved(self, kind: str, hosted: str) -> list[acts.ContentAct]:
+        """Return what central put on the ledger of a hosted project's content, in order."""
+        store, keys = Store(self.central), Identity.load_or_create(self.central / "keys").public
+        read = [acts.read_act(each.entry, keys) for each in store.acts(kind=kind)]
+        return [act for act in read if isinstance(act, acts.ContentAct) and act.hosted == hosted]
 
     def repository(self, client: Client, place: str) -> Path:
         """Return a hosted project's repository on central's disk."""

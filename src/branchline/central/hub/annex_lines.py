@@ -11,7 +11,7 @@ Source: git-annex's page "internals", section "the git-annex branch".
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import md5
 
@@ -75,6 +75,8 @@ class Judge:
         present: Tells whether the hub has a content.
         now: The hub's time, in seconds since 1970.
         first: Whether nothing was there before: the owner brings what he has.
+        vouched: Gives the lines of a file that another hosted project, of which this is a copy, has
+            taken in already.
     """
 
     party: str
@@ -84,6 +86,7 @@ class Judge:
     present: Callable[[str], bool]
     now: float
     first: bool = False
+    vouched: Callable[[str], Collection[str]] = lambda path: ()
     claimed: set[str] = field(default_factory=set)
 
     def check(self, edits: Iterable[Edit]) -> list[str]:
@@ -103,12 +106,18 @@ class Judge:
                 )
             if len(edit.new) > _LONGEST:
                 raise Refused(f"{shown(edit.path)} on git-annex's branch is too large")
-            self._check_file(edit.path, _lines(edit.old, edit.path), _lines(edit.new, edit.path))
+            self._check_file(
+                edit.path, lines_of(edit.old, edit.path), lines_of(edit.new, edit.path)
+            )
         return sorted(self.claimed)
 
     def _check_file(self, path: str, old: list[str], new: list[str]) -> None:
-        added = [line for line in new if line not in set(old)]
-        removed = [line for line in old if line not in set(new)]
+        before, after = set(old), set(new)
+        added = [line for line in new if line not in before]
+        removed = [line for line in old if line not in after]
+        if added:
+            vouched = set(self.vouched(path))
+            added = [line for line in added if line not in vouched]
         found = _HASHED.match(path)
         if path == _FORGETTING:
             raise NotAllowed(
@@ -310,7 +319,12 @@ def _latest(lines: Iterable[str], read: Callable[[str], tuple[str, float]]) -> d
     return found
 
 
-def _lines(text: bytes, path: str) -> list[str]:
+def lines_of(text: bytes, path: str) -> list[str]:
+    """Return the lines of a file of the branch.
+
+    Raises:
+        Refused: They are no text.
+    """
     try:
         return [line for line in text.decode().split("\n") if line]
     except UnicodeDecodeError as error:

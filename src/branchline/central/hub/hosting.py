@@ -56,7 +56,11 @@ class Hub:
 
     async def resume(self) -> None:
         """Finish what a crash left undone."""
-        await asyncio.to_thread(self.repositories.sweep, {each.hosted for each in self.store.all()})
+        every = {each.hosted: each for each in self.store.all()}
+        await asyncio.to_thread(self.repositories.sweep, set(every))
+        for made in every.values():
+            if made.source in every:
+                await asyncio.to_thread(self.repositories.copy, every[made.source], made)
 
     async def close(self) -> None:
         """End what runs for it."""
@@ -78,10 +82,13 @@ class Hub:
         if isinstance(act, acts.ProjectDeleted):
             return await self._delete(entry, act, caller, beside)
         change = self._change(act, caller)
-        recorded = await self.desk.record(entry, act, caller, change, beside)
-        if isinstance(act, acts.ProjectCopied):
-            source, copy = self.store.standing(act.source), self.store.standing(act.hosted)
-            await self.repositories.copy(source, copy)
+        if not isinstance(act, acts.ProjectCopied):
+            return await self.desk.record(entry, act, caller, change, beside)
+        # What is known of the original, and its branches, are copied as they are at one moment.
+        async with self.repositories.alone(act.source):
+            recorded = await self.desk.record(entry, act, caller, change, beside)
+            source, made = self.store.standing(act.source), self.store.standing(act.hosted)
+            await asyncio.to_thread(self.repositories.copy, source, made)
         return recorded
 
     def _change(self, act: acts.HostedAct, caller: Caller) -> _Change:
@@ -90,8 +97,14 @@ class Hub:
             return lambda connection, position: self.store.add(connection, made, position)
         if isinstance(act, acts.ProjectCopied):
             source = self._own(act.source, caller, "read")
-            made = _made(act, caller, source.project, act.source)
-            return lambda connection, position: self.store.add(connection, made, position)
+            copy = _made(act, caller, source.project, act.source)
+
+            def change(connection: Connection, position: int) -> None:
+                self.store.add(connection, copy, position)
+                self.store.copy_clones(connection, source.hosted, copy.hosted)
+                self.store.copy_records(connection, source.hosted, copy.hosted)
+
+            return change
         if isinstance(act, acts.ProjectShown):
             return self._shown(act, caller)
         if isinstance(act, acts.ProjectShared | acts.ProjectUnshared):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from branchline.central.hub.annex_lines import Edit, Judge
+from branchline.central.hub.annex_lines import Edit, Judge, lines_of
 from branchline.central.hub.contents import Contents
 from branchline.central.hub.door import Visitor
 from branchline.central.hub.pushed_checks import check_expectations
@@ -92,6 +92,7 @@ class Judging:
         contents: Its rules of data.
         present: Tells whether the hub has a content.
         now: The hub's time.
+        source: The repository of which this one is a copy, if it is there.
     """
 
     git: Git
@@ -101,6 +102,7 @@ class Judging:
     contents: Contents
     present: Callable[[str], bool]
     now: datetime
+    source: Git | None = None
 
     def judge(self, changes: Sequence[Change]) -> Judgement:
         """Return what is to be kept of a push, once all of it may come in.
@@ -159,8 +161,16 @@ class Judging:
             present=self.present,
             now=self.now.timestamp(),
             first=not there and self.visitor.role == "own",
+            vouched=self._vouched,
         )
         return judge.check(edits)
+
+    def _vouched(self, path: str) -> list[str]:
+        """Return what the original's branch says in a file: it was judged there."""
+        if self.source is None:
+            return []
+        (text,) = read_objects(self.source, f"{ANNEX}:{path}\n".encode(), 1)
+        return lines_of(text, path)
 
 
 def check_stays(change: Change) -> None:

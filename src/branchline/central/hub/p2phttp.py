@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -109,7 +110,7 @@ class Servers:
             *words,
             *("p2phttp", "--wideopen", "--quiet", f"-J{JOBS}", "--socket", str(socket)),
             cwd=place,
-            env=clean_environment(dict(_SETTINGS)),
+            env=_environment(program),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
@@ -168,6 +169,14 @@ class Servers:
         for hosted in list(self._running):
             await self._end(hosted)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _environment(program: str) -> dict[str, str]:
+    """Return its variables: the programs of our own backends are beside git-annex, or this Python."""
+    found = clean_environment(_SETTINGS)
+    folders = (str(Path(program).parent), str(Path(sys.executable).parent))
+    found["PATH"] = os.pathsep.join((*folders, found.get("PATH", os.defpath)))
+    return found
 
 
 def _checked(place: Path) -> str:

@@ -17,6 +17,7 @@ from branchline.central.hub.rights import Standing
 from branchline.foundation.errors import Refused
 from branchline.foundation.ids import new_id
 from branchline.journey import acts
+from branchline.project.git.command import Git
 
 _MOST_CHANGES = 500
 
@@ -87,8 +88,13 @@ class Receiving:
             contents=self._hub.contents,
             present=lambda key: self._hub.repositories.has_content(standing.hosted, key),
             now=self._hub.desk.time(),
+            source=self._source(standing),
         )
         return judging.judge(question.changes)
+
+    def _source(self, standing: Standing) -> Git | None:
+        there = standing.source and self._hub.repositories.path(standing.source).is_dir()
+        return self._hub.repositories.git(standing.source) if there else None
 
     def _keep(
         self, connection: Connection, standing: Standing, visitor: Visitor, judged: Judgement

@@ -12,11 +12,13 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from branchline.central.hub.annex_lines import file_of_key, place_of
+from branchline.central.hub.annex_lines import file_of_key, key_of_file, place_of
 from branchline.central.hub.rights import Standing
 from branchline.foundation.durable import make_folder, sync_folder, write_durably
 from branchline.foundation.errors import Unavailable
 from branchline.project.git.command import Git, call, clean_environment
+from branchline.project.git.intake import BRANCH as ANNEX
+from branchline.project.git.intake import read_objects
 
 _CONFIG = """\
 [core]
@@ -133,17 +135,13 @@ class Repositories:
         for file in (*(place / name for name in _LEFT), *(place / "refs").rglob("*.lock")):
             file.unlink(missing_ok=True)
 
-    async def copy(self, source: Standing, made: Standing) -> None:
+    def copy(self, source: Standing, made: Standing) -> None:
         """Copy a repository with its branches and its content; done once, whole or not at all.
 
-        Content is not stored twice: both have the same files.
+        Content is not stored twice: both have the same files. The original is held `alone`.
         """
         if self.path(made.hosted).is_dir():
             return
-        async with self.alone(source.hosted):
-            await asyncio.to_thread(self._copy, source, made)
-
-    def _copy(self, source: Standing, made: Standing) -> None:
         origin = self.ensure(source)
         waiting = self._empty(made)
         try:
@@ -154,6 +152,7 @@ class Repositories:
             content = origin / "annex" / "objects"
             if content.is_dir():
                 shutil.copytree(content, waiting / "annex" / "objects", copy_function=_link)
+                tell_of_copies(Git(waiting), made.annex, waiting / "annex" / "objects", time.time())
             waiting.rename(self.path(made.hosted))
         except BaseException:
             remove(waiting)
@@ -182,6 +181,33 @@ class Repositories:
             for left in (each / "objects").glob("tmp_objdir-*"):
                 if time.time() - left.stat().st_mtime > _ABANDONED:
                     remove(left)
+
+
+def tell_of_copies(git: Git, uuid: str, objects: Path, now: float) -> None:
+    """Say on git-annex's branch which contents a repository has, in one commit.
+
+    Args:
+        git: The repository's git; one without that branch is left as it is.
+        uuid: What git-annex calls it.
+        objects: Where its contents are.
+        now: The time, in seconds since 1970.
+    """
+    if not git.run("rev-parse", "--verify", "--quiet", ANNEX, accept=(0, 1)):
+        return
+    names = sorted({file.name for file in objects.glob("*/*/*/*")})
+    places = [f"{place_of(key_of_file(name))}/{name}.log" for name in names]
+    asked = "".join(f"{ANNEX}:{place}\n" for place in places).encode()
+    texts = read_objects(git, asked, len(places)) if places else []
+    stream = [f"commit {ANNEX}\ncommitter hub <hub@localhost> {int(now)} +0000\n".encode()]
+    stream += [b"data 6\nupdate\n", f"from {ANNEX}^0\n".encode()]
+    for place, text in zip(places, texts, strict=True):
+        whole = text + f"{now:.6f}s 1 {uuid}\n".encode()
+        stream.append(
+            b"M 100644 inline %s\ndata %d\n%s\n" % (os.fsencode(place), len(whole), whole)
+        )
+    git.run(
+        "fast-import", "--quiet", "--done", feed=b"".join((b"feature done\n", *stream, b"done\n"))
+    )
 
 
 def remove(folder: Path) -> None:
