@@ -12,6 +12,7 @@ import pytest
 from tests.central.hub.world import World, bearing, call, project_in, quiet, refused, run, saved
 
 from branchline import Client
+from branchline.foundation.errors import NotAllowed
 from branchline.foundation.keys import Identity
 from branchline.project.activity.record import Signed, read_record, sign
 from branchline.project.data.keys import make
@@ -210,6 +211,36 @@ def test_rules_of_data_hold_at_the_hub(world: World, tmp_path: Path) -> None:
         # On a branch of his own they hold for nothing else.
         run(other.root, "git", *words, "push", "--quiet", "--no-verify", "hub", "main:loose")
         assert call(other.root, "git", "annex", "get", "data/shared").returncode
+
+
+def test_nobody_is_shown_what_the_rules_keep_from_him(world: World, tmp_path: Path) -> None:
+    """A project with internal files in git stays as closed as they are; so does a copy of it."""
+    with world.client("clara") as clara:
+        project = project_in(tmp_path / "closed", clara, {"code/a.py": "1\n"})
+        rule = '\n[[data]]\npaths = ["code"]\nconfidentiality = "internal"\n'
+        toml = (project.root / "branchline.toml").read_text()
+        saved(project.root, clara, {"branchline.toml": toml + rule})
+        clara.publish_project(project.root)
+        assert clara.show_project_to("clara/closed", "internal").visibility == "internal"
+        with pytest.raises(NotAllowed, match="everybody can read there"):
+            clara.show_project_to("clara/closed", "public")
+        with pytest.raises(NotAllowed, match="everybody can read there"):
+            clara.copy_project("clara/closed", name="open", visibility="public")
+
+
+def test_what_a_client_has_may_be_long(world: World, tmp_path: Path) -> None:
+    """Git compresses what it says of many commits that only it has; the hub reads it."""
+    with world.client("clara") as clara:
+        project = project_in(tmp_path / "long", clara, {"code/a.py": "1\n"})
+        clara.publish_project(project.root)
+        other = clara.clone_project("clara/long", tmp_path / "other", progress=quiet).project.root
+        saved(project.root, clara, {"code/a.py": "2\n"})
+        run(project.root, "git", "push", "--quiet", "hub", "main")
+        script = "for i in $(seq 80); do git commit -q --no-verify --allow-empty -m $i; done"
+        run(other, "sh", "-c", script)
+        run(other, "git", "fetch", "--quiet", "hub")
+        head = run(project.root, "git", "rev-parse", "main")
+        assert run(other, "git", "rev-parse", "hub/main") == head
 
 
 def test_git_at_the_hub_runs_nothing_of_a_repository(world: World, tmp_path: Path) -> None:

@@ -11,13 +11,15 @@ from branchline.central.hub.rights import Standing
 from branchline.foundation.clock import Clock
 from branchline.foundation.digest import Digest
 from branchline.foundation.errors import Conflict, NotAllowed
+from branchline.journey.acts import Visibility
 from branchline.journey.hosting import digest_of_heads, path_of
-from branchline.project.data.guard import judge_keys, paths_of_keys
+from branchline.project.data.guard import check_push, judge_keys, paths_of_keys
 from branchline.project.data.rules import FILE, Rules, read_rules
 from branchline.project.git.command import Git
 from branchline.project.names import shown
 
 _KEPT = 64
+_ANNEX = ("git-annex", "synced/git-annex")
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,24 @@ class Contents:
                     f"The content of {_shown(known.stood[key])} may not be at {what}: {said[key]}",
                     advice="'branchline data rules' shows which rules hold",
                 )
+
+    def check_audience(self, standing: Standing, visibility: Visibility) -> None:
+        """Refuse to show a project to more people than its rules let see what git keeps of it.
+
+        Args:
+            standing: The hosted project.
+            visibility: Who is to read it.
+
+        Raises:
+            NotAllowed: A file of it is not for all of them.
+        """
+        heads = self._repositories.heads(standing.hosted)
+        tips = [f"{tip}^{{commit}}" for name, tip in heads.items() if name not in _ANNEX]
+        if visibility == "private" or not tips:
+            return
+        git, rules = self._repositories.git(standing.hosted), self._look(standing).rules
+        place = self.place_of(rules, standing)
+        check_push(git, rules, place, tips, [], self._clock.now().date(), visibility)
 
     def is_named(self, standing: Standing, key: str) -> bool:
         """Tell whether any branch has, or ever had, a file with a content."""

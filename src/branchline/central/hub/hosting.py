@@ -82,6 +82,10 @@ class Hub:
         if isinstance(act, acts.ProjectDeleted):
             return await self._delete(entry, act, caller, beside)
         change = self._change(act, caller)
+        if isinstance(act, acts.ProjectShown | acts.ProjectCopied):
+            about = act.source if isinstance(act, acts.ProjectCopied) else act.hosted
+            shown = self._own(about, caller, "read")
+            await asyncio.to_thread(self.contents.check_audience, shown, act.visibility)
         if not isinstance(act, acts.ProjectCopied):
             return await self.desk.record(entry, act, caller, change, beside)
         # What is known of the original, and its branches, are copied as they are at one moment.

@@ -141,11 +141,15 @@ class Git:
         words = ("git", "config", "--list", "-z", "--includes", "--show-scope")
         printed = call(words, self.root, clean_environment({}), b"", (0,), self.held)
         parts = printed.split(b"\0")
-        found = {}
+        found: dict[str, str] = {}
         for scope, text in zip(parts[::2], parts[1::2], strict=False):
             if scope in (b"local", b"worktree"):
-                name, _, value = text.partition(b"\n")
-                found[os.fsdecode(name)] = os.fsdecode(value)
+                raw, _, value = text.partition(b"\n")
+                name = os.fsdecode(raw)
+                if name.endswith(".helper") and found.get(name):
+                    # Git calls all of them.
+                    value = b"\n".join((os.fsencode(found[name]), value))
+                found[name] = os.fsdecode(value)
         return found
 
 

@@ -113,11 +113,20 @@ def check_network(found: Mapping[str, str]) -> None:
     Raises:
         Refused: One such setting is there; the sentence names it.
     """
-    ours = shlex.join((sys.executable, "-m", "branchline", "hub", "credential"))
     for name, value in sorted(found.items()):
-        if not _REACHES.match(name) or not value or value.startswith(f"!{ours} "):
+        if not _REACHES.match(name) or all(map(_gets_tokens, filter(None, value.split("\n")))):
             continue
         raise Refused(
             f"The repository's .git/config names a program by which others are reached ({name})",
             advice=f"If it is yours, move it to your own settings ('git config --global {name} …')",
         )
+
+
+def _gets_tokens(helper: str) -> bool:
+    """Tell whether a credential helper is ours, and does nothing beside: git hands it to a shell."""
+    try:
+        words = shlex.split(helper.removeprefix("!"))
+    except ValueError:
+        return False
+    ours = [sys.executable, "-m", "branchline", "hub", "credential"]
+    return words[: len(ours)] == ours and f"!{shlex.join(words)}" == helper

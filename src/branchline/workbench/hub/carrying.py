@@ -9,6 +9,7 @@ from branchline.foundation.clock import SystemClock
 from branchline.foundation.errors import Conflict
 from branchline.project.data.places import check_lines
 from branchline.project.git.command import GitFailed, call, clean_environment
+from branchline.project.git.settings import check_network
 from branchline.project.place import Project
 
 ANNEX = "git-annex"
@@ -82,6 +83,6 @@ def _push(project: Project, remote: str, branches: Sequence[str]) -> None:
 
 def _git(project: Project, *words: str) -> None:
     """Run git with the person's own ways to other machines, and the clone's helper for tokens."""
-    _ = project.git.own
+    check_network(project.git.own)
     environment = clean_environment({}, network=True)
     call(("git", *words), project.root, environment, held=project.git.held)
