@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.docs.forked import forked_program
 from tests.docs.pages import DOCS
 from tests.docs.test_environments import follow
 from tests.ledger.gotools import Missing, build_verifier
@@ -110,7 +111,9 @@ def test_everybody_verifies_his_own_part_as_the_page_says(shown: Shown, tmp_path
         shutil.copy(build_verifier(tmp_path), place / "ledger-verify")
     except Missing as missing:
         pytest.skip(f"the page is not followed: {missing}")
-    said = follow(DOCS / "how-to" / "verify-your-own-part.md", place, tmp_path / "store")
+    page = DOCS / "how-to" / "verify-your-own-part.md"
+    with forked_program() as programs:
+        said = follow(page, place, tmp_path / "store", programs)
     assert "Verified: all 14 steps hold." in said
     assert "all entries of dataset/ercp among the first" in said
     assert said.count("tell the same story") == 2

@@ -21,8 +21,15 @@ from branchline.train.manifest import parse_manifest
 PATIENCE_SECONDS = 170
 
 
-def follow(page: Path, folder: Path, store: Path) -> str:
-    """Run a page's shell blocks in one shell, in a folder with its files; return what it printed."""
+def follow(page: Path, folder: Path, store: Path, programs: Path | None = None) -> str:
+    """Run a page's shell blocks in one shell, in a folder with its files; return what it printed.
+
+    Args:
+        page: The page.
+        folder: Where.
+        store: The store of environments to use.
+        programs: A folder of programs that are found before all others.
+    """
     for name, text in files_of(page):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
@@ -34,6 +41,8 @@ def follow(page: Path, folder: Path, store: Path) -> str:
     script = "set -euo pipefail\n" + "".join(f"echo '--- {s}'\n{s.text}" for s in steps)
     environment = {name: value for name, value in os.environ.items() if "BRANCHLINE" not in name}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    if programs is not None:
+        environment["PATH"] = f"{programs}:{environment['PATH']}"
     environment["BRANCHLINE_STORE"] = str(store)
     done = subprocess.run(
         ["bash", "-c", script],

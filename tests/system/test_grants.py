@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from tests.docs.forked import forked_program
 from tests.docs.pages import DOCS, blocks_of
 from tests.system import world as w
 from tests.system.test_ledger_commands import run, settled
@@ -400,16 +401,17 @@ async def test_the_how_to_page_works_from_its_first_block_to_its_last(
         "PATH": f"{Path(sys.executable).parent}:{environment['PATH']}",
         "entry": str(granting.accepted),
     }
-    done = await asyncio.to_thread(
-        subprocess.run,
-        ["bash", "-c", script],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    with forked_program() as folder:
+        done = await asyncio.to_thread(
+            subprocess.run,
+            ["bash", "-c", script],
+            cwd=tmp_path,
+            env=environment | {"PATH": f"{folder}:{environment['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     before, after = done.stdout.split("Erased: by of entry")
     assert "policy" in before
