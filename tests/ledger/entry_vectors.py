@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -24,13 +25,18 @@ from branchline.ledger.classes import (
     entry_key,
     seal_by_class,
 )
+from branchline.ledger.edge import Edge
 from branchline.ledger.entry import ENTRY_TYPE, make_entry
 from branchline.ledger.grants import one_field, seal_grant
+from branchline.ledger.light import LightEntry, LightProof
+from branchline.ledger.proof.checkpoint import Checkpoint, sign_checkpoint
+from branchline.ledger.proof.merkle import inclusion_path, leaf_hash
 from branchline.ledger.proof.note import key_of
 from branchline.ledger.statements import make_statement
+from branchline.ledger.stored import StoredTiles
 from branchline.ledger.tagproof import TagTreeHead, statement_topic
-from branchline.ledger.tagtree import TagTree
-from branchline.ledger.topics import tag_of
+from branchline.ledger.tagtree import NewTags, TagTree
+from branchline.ledger.topics import LOOK_AHEAD, tag_of
 
 FILE = Path(__file__).parents[2] / "docs" / "formats" / "entry-vectors.json"
 ORIGIN = "log.example/branchline"
@@ -67,6 +73,7 @@ def vectors() -> dict[str, Any]:
         "topics": _topics(),
         "tag tree": _tag_tree(),
         "statements": [_statement(covered) for covered in (0, 256, 70_144)],
+        "light proof": _light_proof(),
         "not entries": _not_entries(),
     }
 
@@ -165,6 +172,39 @@ def _statement(covered: int) -> dict[str, Any]:
         "positions": [covered, (covered // 256 + 257) * 256 - 1],
         "leaf": entry.jws,
         "disclosures": list(entry.disclosures),
+    }
+
+
+def _light_proof() -> dict[str, Any]:
+    """Show three entries of a topic in a ledger of 257, of which the last states the tag tree."""
+    secret, log, actor = bytes([3]) * 32, identity(1), identity(4)
+    leaves = [b"entry %d" % position for position in range(256)]
+    for number, position in enumerate((10, 20, 200)):
+        fields = {f"field {n}": n for n in range(8)}  # as many as there are digests: no decoys
+        tags = [tag_of(secret, number)]
+        leaves[position] = make_entry(fields, actor, tags=tags, salts=lambda _: bytes(16)).leaf
+    gathered = NewTags()
+    gathered.take(0, leaves)
+    tree = TagTree().grown(gathered)
+    leaves.append(make_statement(tree.head, ORIGIN, log).leaf)
+    edge = Edge()
+    files = {name.path: data for name, data in edge.extend(map(leaf_hash, leaves))}
+    subtree = StoredTiles(files.__getitem__).subtrees(edge)
+    checkpoint = Checkpoint(ORIGIN, len(leaves), edge.root())
+    asked = [tag_of(secret, number) for number in range(3 + LOOK_AHEAD)]
+    statement, *entries = (
+        LightEntry(at, leaves[at], inclusion_path(subtree, at, len(leaves)))
+        for at in (256, 10, 20, 200)
+    )
+    note = sign_checkpoint(checkpoint, log).full_text
+    proof = LightProof(note, tree.head, statement, tree.prove(asked).data, tuple(entries))
+    return {
+        "vkey": key_of(ORIGIN, log.public).text,
+        "secret": secret.hex(),
+        "sign": actor.public.sign,
+        "question": {"tags": asked},
+        "answer": msgspec.to_builtins(proof),
+        "positions": [10, 20, 200],
     }
 
 

@@ -16,11 +16,14 @@ from tests.ledger.vectors import log_identity
 
 from branchline.foundation.encoding import from_base64url, to_base64url
 from branchline.foundation.errors import Corrupt
+from branchline.foundation.keys import PublicKeys
 from branchline.ledger.beside import parse_beside
 from branchline.ledger.classes import ActorSecret, open_beside
 from branchline.ledger.entry import Entry, leaf_tags, make_entry, open_entry, read_leaf
 from branchline.ledger.grants import open_grant, open_granted, try_grant
+from branchline.ledger.light import LightProof, LightWanted, read_lightly
 from branchline.ledger.proof.note import parse_key
+from branchline.ledger.proof.policy import key_policy
 from branchline.ledger.standalone import verify as standalone
 from branchline.ledger.statements import check_statement, make_statement, stated_in
 from branchline.ledger.tagproof import TagTreeHead, check_tags, parse_tag_proof, statement_topic
@@ -34,7 +37,7 @@ ACTOR = entry_vectors.identity(4)
 def test_the_vectors_say_what_the_generator_says() -> None:
     """What is not random in the published file is what the generator writes today."""
     made = json.loads(json.dumps(entry_vectors.vectors()))
-    for name in ("entry", "topics", "tag tree", "statements", "not entries"):
+    for name in ("entry", "topics", "tag tree", "statements", "light proof", "not entries"):
         assert made[name] == VECTORS[name]
     same = ("secret", "epoch", "fields", "class of", "class keys")
     assert {k: made["classes"][k] for k in same} == {k: VECTORS["classes"][k] for k in same}
@@ -164,3 +167,20 @@ def test_the_statements(vector: dict[str, Any]) -> None:
         assert stated_in(leaf, position, log) is None
     with pytest.raises(Corrupt):
         check_statement(leaf, first, msgspec.structs.replace(head, size=head.size + 1), log)
+
+
+def test_the_light_proof() -> None:
+    """The question asked of a topic's secret, the answer checked, and what it shows."""
+    vector = VECTORS["light proof"]
+    secret, actor = bytes.fromhex(vector["secret"]), PublicKeys(vector["sign"], "")
+    questions = []
+
+    def answer(wanted: LightWanted) -> LightProof:
+        questions.append(json.loads(msgspec.json.encode(wanted)))
+        return msgspec.convert(vector["answer"], LightProof)
+
+    policy = key_policy(parse_key(vector["vkey"]))
+    found = read_lightly(answer, secret, {actor.id: actor}, policy, known=vector["positions"])
+    assert [each.position for each in found.report.entries] == vector["positions"]
+    assert (found.report.complete, found.report.covered, found.report.count) == (True, 256, 3)
+    assert questions == [vector["question"]]
