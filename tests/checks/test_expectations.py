@@ -68,6 +68,7 @@ def test_checks_are_read() -> None:
         ('on = ["save"]', 'on = ["never"]', "on"),
         ('command = ["python3", "code/evaluate.py"]', "command = []", "command"),
         ("drift = { accuracy = 0.02 }", "drift = { accuracy = -1 }", "0 or more"),
+        ("drift = {", 'on = ["save"]\ndrift = {', "only when somebody asks"),
         ("[model.accuracy]", "[model.patients]", "of this name"),
         ("[model.accuracy]", "[model.Accuracy]", "not a name"),
         ("[data.patients]\n", "[date.patients]\n", "Unknown key"),

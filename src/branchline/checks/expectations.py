@@ -120,7 +120,7 @@ class ModelCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         inputs: Patterns of paths that decide the outcome: code, the model.
         lists: Data lists that it uses: ``test``, ``test@2``.
         required: Whether nothing may be packed or merged while it does not hold.
-        on: When it is run without being asked for.
+        on: ``sync``, where a hub asks for it; nothing runs a command without being asked to.
         at_least: Floors, by metric.
         at_most: Ceilings, by metric.
         drift: How far a metric may be from what it was at the last milestone.
@@ -245,6 +245,9 @@ def _model(name: str, value: object, what: str) -> ModelCheck:
     for pattern in found.inputs:
         if wrong := problem_of(pattern):
             raise complaint(what, f"{where}.inputs", f"{pattern[:80]!r} is no pattern: {wrong}")
+    if "save" in found.on:
+        problem = "A project's command runs only when somebody asks: 'branchline checks run'"
+        raise complaint(what, f"{where}.on", problem)
     for metric, most in found.drift.items():
         if not most >= 0:
             raise complaint(what, f"{where}.drift.{metric}", "Expected a number of 0 or more")

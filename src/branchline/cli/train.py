@@ -55,8 +55,10 @@ def new(
 def check(folder: Path) -> Answer:
     """Check a train's folder without running anything: its form, code files and bundle."""
     from branchline.train.bundle import pack as make
+    from branchline.workbench.checking import require_train_checks
 
     bundle = make(folder)
+    require_train_checks(bundle)
     return Answer(
         train_as_json(bundle, len(bundle.data)),
         lines(

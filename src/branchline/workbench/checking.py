@@ -27,7 +27,6 @@ from branchline.project.activity.feed import newest
 from branchline.project.activity.files import Recorder, value_of
 from branchline.project.activity.record import Detail, Signed
 from branchline.project.data.contents import absent, laid_out
-from branchline.project.data.listing import find_list
 from branchline.project.data.lists import Item
 from branchline.project.data.state import State, state_at
 from branchline.project.git.command import Git
@@ -123,8 +122,9 @@ def run_checks(
         place: In what commands run.
         progress: Told what is done.
         names: Which; all by default.
-        when: Only those that say they are run then: ``save``, ``sync``. One whose contents are not in
-            this clone is passed over then: somebody else's clone can run it.
+        when: Only those that say they are run then: ``save``, ``sync``. Commands are passed over: a
+            project from elsewhere would have its own programs run. So is what has contents that are
+            not in this clone: somebody else's clone can run it.
         shown: Where what commands print is passed on to.
 
     Raises:
@@ -145,20 +145,17 @@ def run_checks(
             continue
         if isinstance(check, DataCheck) and check.table:
             continue
-        if when and _absent(root, check):
+        if when and (isinstance(check, ModelCheck) or _absent(root, check)):
             continue
         progress(f"checking {name}")
         done.append(_run_one(root, identity, place, check, progress, shown))
     return done
 
 
-def _absent(root: Path, check: Check) -> list[str]:
+def _absent(root: Path, check: DataCheck) -> list[str]:
     project = Project.open(root)
-    if isinstance(check, DataCheck):
-        items = [Item(path, content) for path, content in _inputs(project, check).items()]
-        return absent(project, items)
-    lists = [find_list(project, each) for each in check.lists]
-    return [path for each in lists for path in absent(project, each.items)]
+    items = [Item(path, content) for path, content in _inputs(project, check).items()]
+    return absent(project, items)
 
 
 def _run_one(

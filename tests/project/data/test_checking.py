@@ -163,6 +163,22 @@ def test_what_cannot_be_checked_is_said(checked: Scene) -> None:
         running(checked)
 
 
+@pytest.mark.parametrize("when", ["save", "sync"])
+def test_no_command_runs_unasked(checked: Scene, when: str) -> None:
+    """A project from elsewhere would have its own programs run on the first save."""
+    text = CHECKS.replace("required = true\nat_least", 'required = true\non = ["sync"]\nat_least')
+    checked.write("checks.toml", text)
+    checked.write("code/evaluate.py", "open('ran', 'w')\n")
+    assert set(running(checked, when=when)) <= {"patients"}
+    assert not (checked.root / "ran").exists()
+
+
+def test_what_is_not_in_this_clone_is_passed_over_unasked(checked: Scene) -> None:
+    """A save must not fail for want of data that another clone has."""
+    checked.annex("drop", "-q", "--force", "data/a.csv")
+    assert running(checked, when="save") == {}
+
+
 def test_packing_waits_for_the_checks(checked: Scene) -> None:
     """And goes on when they are met."""
     write_train(checked.root / "train", new_train("mean-age", route="parallel", kind="functions"))

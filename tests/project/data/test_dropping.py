@@ -14,14 +14,10 @@ from tests.project.data.test_guard import RULE, rule
 from branchline.foundation.errors import Conflict, NotAllowed, NotFound, Unavailable
 from branchline.project.activity.feed import feed
 from branchline.project.activity.verify import verify
-from branchline.project.data.dropping import (
-    NOT_COVERED,
-    Dropped,
-    drop,
-    drop_expired,
-    expired,
-)
+from branchline.project.data.dropping import drop
+from branchline.project.data.expiry import drop_expired, expired
 from branchline.project.data.places import describe
+from branchline.project.data.receipts import NOT_COVERED, Dropped
 from branchline.project.git.keys import log_place
 from branchline.project.git.proofs import read_proofs, trusted_uuids
 from branchline.project.place import FILE

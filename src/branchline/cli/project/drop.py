@@ -13,7 +13,7 @@ from branchline.cli.researcher import HOME
 from branchline.foundation.errors import Conflict, Corrupt
 
 if TYPE_CHECKING:
-    from branchline.project.data.dropping import Dropped
+    from branchline.project.data.receipts import Dropped
 
 _MOST = 20
 
@@ -41,7 +41,7 @@ def drop(paths: tuple[Path, ...], reason: str, where: Path, home: Path) -> Answe
 
 def told(found: Dropped, nothing: str) -> Answer:
     """Say what was removed, what was kept, and what a receipt does not cover."""
-    from branchline.project.data.dropping import NOT_COVERED
+    from branchline.project.data.receipts import NOT_COVERED
 
     data: dict[str, Any] = {
         "removed": [each.as_json() for each in found.gone],

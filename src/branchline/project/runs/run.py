@@ -21,8 +21,8 @@ from branchline.foundation.errors import NotFound
 from branchline.foundation.keys import Identity
 from branchline.project.activity.files import Recorder
 from branchline.project.activity.record import Detail, Signed
-from branchline.project.data.dropping import record_gap
 from branchline.project.data.listing import in_use
+from branchline.project.data.receipts import record_gap
 from branchline.project.differing import changes_of
 from branchline.project.git.intake import Progress
 from branchline.project.manifest import Entry, staged

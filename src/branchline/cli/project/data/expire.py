@@ -31,7 +31,7 @@ def expire(remove: bool, day: datetime | None, where: Path, home: Path) -> Answe
     removed. Other clones remove their own.
     """
     from branchline.foundation.clock import SystemClock
-    from branchline.project.data.dropping import drop_expired, expired
+    from branchline.project.data.expiry import drop_expired, expired
 
     today = SystemClock().now().date()
     if day is not None and remove and day.date() > today:
