@@ -53,6 +53,44 @@ def test_data_go_to_the_annex_and_code_to_git(scene: Scene) -> None:
     assert (scene.root / "data/sub/3.csv").read_text() == "row 1\n"
 
 
+def test_many_files_of_few_contents_come_in_at_once(scene: Scene) -> None:
+    """Several are taken in at a time; of one content there is one copy, whole."""
+    for i in range(900):
+        scene.write(f"data/{i % 7}/{i}.csv", f"content {i % 3}\n" * 50)
+    saved = scene.save()
+    assert len(saved.entries) == 900
+    assert len({entry.content for entry in saved.entries}) == 3
+    places = {(scene.root / f"data/{i % 7}/{i}.csv").resolve() for i in range(900)}
+    assert len(places) == 3
+    assert {place.read_text() for place in places} == {f"content {i}\n" * 50 for i in range(3)}
+    assert scene.git("status", "--porcelain") == ""
+    assert not [path for path in (scene.root / "data").rglob("*") if path.name.endswith(".tmp")]
+    scene.annex("fsck", "--quiet", "--fast")
+
+
+def test_one_file_that_cannot_be_read_stops_the_others(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came in before it is in; nothing is lost; the next save takes all."""
+    for i in range(500):
+        scene.write(f"data/{i}.csv", f"{i}\n")
+    real = intake._hashed
+
+    def fails(file: str, path: str, secret: object, *, durable: bool) -> object:
+        if path == "data/250.csv":
+            raise PermissionError(13, "Permission denied", file)
+        return real(file, path, secret, durable=durable)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "_hashed", fails)
+        with pytest.raises(PermissionError):
+            scene.save()
+    for i in range(500):
+        assert (scene.root / f"data/{i}.csv").read_text() == f"{i}\n"
+    assert len(scene.save().entries) == 500
+    scene.annex("fsck", "--quiet", "--fast")
+
+
 def test_what_git_annex_dropped_comes_back_on_record(scene: Scene) -> None:
     """The location told last counts, also within the same second."""
     scene.write("data/a", "kept elsewhere")

@@ -19,7 +19,6 @@ from branchline.foundation.errors import NotFound, Refused, Unavailable
 from branchline.foundation.ids import Id, new_id
 from branchline.project.git.annex import Annex
 from branchline.project.git.command import Git
-from branchline.project.git.landing import finish
 
 if TYPE_CHECKING:
     from branchline.project.data.rules import Rules
@@ -122,6 +121,9 @@ class Project:
         Raises:
             Unavailable: Somebody else is at work here.
         """
+        # Status never comes here, and people ask it often.
+        from branchline.project.git.landing import finish
+
         make_folder(self.state)
         descriptor = os.open(self.state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -114,6 +113,8 @@ class Annex:
             Refused: The repository has hooks that git-annex would run.
             Unavailable: There is no git-annex.
         """
+        import tempfile
+
         environment = self._environment(settings, network=True)
         with tempfile.TemporaryFile() as feed:
             feed.write(b"".join(os.fsencode(name) + b"\0" for name in names))
