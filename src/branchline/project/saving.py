@@ -52,6 +52,7 @@ def add(
     progress: Progress,
     *,
     apart: Collection[str] | None = None,
+    filters: bool = True,
 ) -> int:
     """Take files in, so that the next save keeps them; return how many.
 
@@ -60,13 +61,14 @@ def add(
         paths: Relative to it.
         progress: Told what is done.
         apart: Left out; those that are merged by hand may then be among the rest.
+        filters: Whether unlocked files of git-annex are looked into.
 
     Raises:
         Refused: A name or a file that cannot be kept; the sentence names it, nothing was taken in.
         Conflict: A file changed while it was read, or a conflict is not resolved.
     """
     progress("looking for changes")
-    found = _without_remains(project, changes_of(project, paths))
+    found = _without_remains(project, changes_of(project, paths, filters=filters))
     conflicts = [change for change in found if change.staged == "U"]
     if conflicts:
         raise Conflict(
@@ -216,7 +218,8 @@ def _records(
 def _stage_records(project: Project, paths: Sequence[str]) -> None:
     blobs = [p for p in paths if p.startswith(f"{BLOBS}/")]
     if blobs:
-        add(project, blobs, lambda _: None)
+        # They are new, or links as we made them: no program has to look into any.
+        add(project, blobs, lambda _: None, filters=False)
     names = b"".join(os.fsencode(p) + b"\0" for p in paths if p not in blobs)
     project.git.run(
         *("add", "--force", "--pathspec-from-file=-", "--pathspec-file-nul"), feed=names
