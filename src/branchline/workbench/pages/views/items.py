@@ -211,7 +211,8 @@ def _badge(record: Record, comparison: dict[str, Any]) -> tuple[str, str]:
         verdict = str(comparison.get("verdict", ""))[:20]
         return verdict, _VERDICTS.get(verdict, "plain")
     if record.outcome != "done" or record.type == "gap":
-        return ("" if record.type == "gap" else record.outcome), "bad"
+        said = record.type == "gap" or record.action in ("fail", "interrupt")
+        return ("" if said else record.outcome), "bad"
     return "", "good" if record.type in ("execution", "milestone", "check") else "plain"
 
 
