@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,11 +16,12 @@ from branchline.checks.results import (
     Result,
     condensed,
     inputs_for,
+    read_result,
     require_met,
     unmet,
 )
 from branchline.foundation.digest import digest_of
-from branchline.foundation.errors import Conflict, Refused
+from branchline.foundation.errors import Conflict, Corrupt, Refused
 
 CHECKS = read_checks(b"""
 [data.d]
@@ -100,6 +102,15 @@ def test_very_many_inputs_are_told_by_one_digest() -> None:
     many = {f"data/{n}": "x" for n in range(600)}
     assert len(condensed(many)) == 1
     assert condensed(many) != condensed(many | {"data/7": "y"})
+
+
+@pytest.mark.parametrize("value", [None, {}, {"check": 1}, {"check": "d", "digest": "x"}, []])
+def test_a_record_that_says_nothing_of_a_check_is_refused(value: object) -> None:
+    """Somebody else's project may hold any."""
+    with pytest.raises(Corrupt, match="is none"):
+        read_result(value)
+    plain = msgspec.to_builtins(GOOD[0])
+    assert read_result(plain) == GOOD[0]
 
 
 MODEL = ModelCheck(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -76,6 +77,21 @@ async def test_a_decline_reaches_the_requester_with_its_reason(world: w.World) -
     assert status.phase == Phase.FAILED
     assert phases(status)["south"] == StopPhase.DECLINED
     assert reasons(status)["south"] == "The station has withdrawn from this study"
+
+
+async def test_a_trains_own_checks_are_held_against_the_schema(world: w.World) -> None:
+    """A dataset that falls short declines before any data are bound, and says in what."""
+    checks = """
+[data.patients]
+table = "patients"
+columns.age = { type = "integer", minimum = 0, maximum = 19 }
+"""
+    train = dataclasses.replace(MEAN, files={"checks.toml": checks.encode()})
+    status = await world.ended(await world.depart(train))
+    assert set(phases(status).values()) == {StopPhase.DECLINED}
+    for reason in reasons(status).values():
+        assert reason.startswith("The dataset does not meet the train's checks: Table 'patients'")
+        assert "out of range: expected 0..19, got " in reason
 
 
 async def test_a_declined_stop_is_retried(world: w.World) -> None:

@@ -9,8 +9,9 @@ import msgspec
 
 from branchline.checks.expectations import Check, Checks, DataCheck, When
 from branchline.foundation.canonical import digest_of_json
+from branchline.foundation.decoding import convert
 from branchline.foundation.digest import WireDigest
-from branchline.foundation.errors import Conflict
+from branchline.foundation.errors import Conflict, Corrupt
 from branchline.foundation.patterns import matches
 
 _MOST_NAMED = 500
@@ -75,6 +76,20 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     def passed(self) -> bool:
         """Whether everything holds."""
         return not self.findings
+
+
+def read_result(value: object) -> Result:
+    """Read what a record says of a check.
+
+    Raises:
+        Corrupt: It says nothing that a check could have found.
+    """
+    try:
+        return convert(value, Result)
+    except msgspec.ValidationError as error:
+        raise Corrupt(
+            f"A record of a check is none: {error}", advice="See 'branchline log --verify'"
+        ) from error
 
 
 def inputs_for(

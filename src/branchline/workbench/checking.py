@@ -18,9 +18,16 @@ from branchline.checks.expectations import (
     read_checks,
 )
 from branchline.checks.metrics import check_metrics, read_metrics
-from branchline.checks.results import Finding, Result, condensed, inputs_for, require_met, unmet
+from branchline.checks.results import (
+    Finding,
+    Result,
+    condensed,
+    inputs_for,
+    read_result,
+    require_met,
+    unmet,
+)
 from branchline.checks.tables import check_table
-from branchline.foundation.decoding import convert
 from branchline.foundation.errors import BranchlineError, NotFound, Refused
 from branchline.foundation.keys import Identity
 from branchline.project.activity.feed import newest
@@ -101,7 +108,7 @@ def standing(project: Project) -> Standing:
 
 def results_of(state: State) -> list[Result]:
     """Return what records say of checks, oldest first."""
-    return [convert(each, Result) for each in state.results]
+    return [read_result(each) for each in state.results]
 
 
 def run_checks(
@@ -233,7 +240,7 @@ def baseline(project: Project, name: str) -> dict[str, float] | None:
         record = signed.record
         released = released or (record.type == "milestone" and record.action == "create")
         if released and record.type == "check":
-            result = convert(value_of(project, record, "checks"), Result)
+            result = read_result(value_of(project, record, "checks"))
             if result.check == name and result.passed:
                 return dict(result.metrics)
     return None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from branchline.checks.expectations import read_checks
-from branchline.checks.results import Result, require_met
-from branchline.foundation.decoding import convert
+from branchline.checks.results import read_result, require_met
 from branchline.project.data.state import state_at
 from branchline.project.git.command import Git
 
@@ -19,12 +18,12 @@ def check_expectations(git: Git, ref: str, tip: str) -> None:
 
     Raises:
         Conflict: One is not; the sentence names it, and why.
-        Refused: The checks, or a record of one, are not acceptable.
+        Refused, Corrupt: The checks, or a record of one, are not acceptable.
     """
     if git.word("symbolic-ref", "HEAD") != ref:
         return
     state = state_at(git, tip)
     if state.checks:
-        results = [convert(each, Result) for each in state.results]
+        results = [read_result(each) for each in state.results]
         checks = read_checks(state.checks)
         require_met(checks, state.contents, state.lists, results, "the hub", when="sync")
