@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from branchline.foundation.durable import make_folder
@@ -47,12 +47,12 @@ class Way:
 
     Args:
         remote: What git is to call where it came from.
-        settings: Settings of git's that hold while it is fetched, in their order.
+        settings: Settings of git's that hold while it is fetched; they may hold secrets.
         prepare: Makes the clone's own settings, before git-annex is asked for anything.
     """
 
     remote: str = "origin"
-    settings: Sequence[tuple[str, str]] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[Project], object] = lambda project: None
 
 
@@ -90,10 +90,9 @@ def clone(
     try:
         progress(f"fetching {source}")
         words = ("clone", "--quiet", "--no-checkout", "--no-recurse-submodules", "--template=")
-        settings = (word for name, value in way.settings for word in ("-c", f"{name}={value}"))
-        environment = clean_environment({}, network=True)
+        environment = clean_environment(way.settings, network=True)
         where = (f"--origin={way.remote}", "--", source, str(waiting))
-        call(("git", *settings, *words, *where), parent, environment)
+        call(("git", *words, *where), parent, environment)
         fetched = Project(waiting)
         if fetched.git.head() is None:
             raise NotFound("There is nothing in it yet", advice="Begin one with 'branchline init'")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from branchline.environment.service import Progress
 from branchline.foundation.clock import SystemClock
@@ -17,12 +17,15 @@ _TRIES = 4
 _BEHIND = ("fetch first", "non-fast-forward", "would not go on from where it ends here")
 
 
-def send_branches(project: Project, remote: str, progress: Progress) -> list[str]:
+def send_branches(
+    project: Project, remote: str, settings: Mapping[str, str], progress: Progress
+) -> list[str]:
     """Send all branches, and what git-annex knows, to the hub; return the branches.
 
     Args:
         project: The clone.
         remote: What git calls the hub in it.
+        settings: Git's settings for the way there; they may hold secrets.
         progress: Told what is done.
 
     Raises:
@@ -34,24 +37,33 @@ def send_branches(project: Project, remote: str, progress: Progress) -> list[str
     branches = [name for name in listed if not name.startswith(("synced/", "adjusted/", ANNEX))]
     progress(f"sending {', '.join(branches)}")
     _check(project, remote, branches)
-    _push(project, remote, branches)
-    if ANNEX in listed:
-        send_locations(project, remote, progress)
+    if ANNEX not in listed:
+        _push(project, remote, settings, branches)
+        return branches
+    # It writes down what it still has in its journal.
+    project.annex.run("merge", "--quiet")
+    try:
+        _push(project, remote, settings, [*branches, ANNEX])
+    except Conflict:
+        # Which of them, the next call tells.
+        _push(project, remote, settings, branches)
+        _send_locations(project, remote, settings, progress)
     return branches
 
 
-def send_locations(project: Project, remote: str, progress: Progress) -> None:
+def _send_locations(
+    project: Project, remote: str, settings: Mapping[str, str], progress: Progress
+) -> None:
     """Send what git-annex knows of copies; what others sent meanwhile is taken in first."""
     for left in reversed(range(_TRIES)):
         progress("sending what git-annex knows")
-        # It writes down what it still has in its journal.
+        _git(project, settings, "fetch", "--quiet", remote)
         project.annex.run("merge", "--quiet")
         try:
-            _push(project, remote, [ANNEX])
+            _push(project, remote, settings, [ANNEX])
         except Conflict:
             if not left:
                 raise
-            _git(project, "fetch", "--quiet", remote)
         else:
             return
 
@@ -68,10 +80,12 @@ def _check(project: Project, remote: str, branches: Sequence[str]) -> None:
     check_lines(project, remote, address, "\n".join(lines), SystemClock().now().date())
 
 
-def _push(project: Project, remote: str, branches: Sequence[str]) -> None:
+def _push(
+    project: Project, remote: str, settings: Mapping[str, str], branches: Sequence[str]
+) -> None:
     names = [f"refs/heads/{name}:refs/heads/{name}" for name in branches]
     try:
-        _git(project, "push", "--quiet", "--no-verify", "--", remote, *names)
+        _git(project, settings, "push", "--quiet", "--no-verify", "--", remote, *names)
     except GitFailed as error:
         if any(sign in error.refused for sign in _BEHIND):
             raise Conflict(
@@ -81,8 +95,8 @@ def _push(project: Project, remote: str, branches: Sequence[str]) -> None:
         raise
 
 
-def _git(project: Project, *words: str) -> None:
-    """Run git with the person's own ways to other machines, and the clone's helper for tokens."""
+def _git(project: Project, settings: Mapping[str, str], *words: str) -> None:
+    """Run git with the person's own ways to other machines."""
     check_network(project.git.own)
-    environment = clean_environment({}, network=True)
+    environment = clean_environment(settings, network=True)
     call(("git", *words), project.root, environment, held=project.git.held)

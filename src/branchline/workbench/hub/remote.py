@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shlex
 import socket
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from branchline.foundation.errors import Conflict
-from branchline.journey.hosting import HostedProject
+from branchline.journey.hosting import TOKENS, HostedProject
 from branchline.project.git.command import Git
 from branchline.project.place import Project
 from branchline.workbench.home import CentralRef
@@ -56,6 +57,19 @@ def connect(
     _allow(git, private_addresses(ref.url))
     git.forget()
     return url
+
+
+def bearing(ref: CentralRef, owner: str, name: str, token: str) -> dict[str, str]:
+    """Return git's settings for one call that carries a token itself, with no helper to ask.
+
+    They go into the call's environment, never onto its command line or into a file.
+    """
+    url = url_of(ref, owner, name)
+    words = base64.b64encode(f"{TOKENS}:{token}".encode()).decode()
+    found = {f"http.{url}.extraHeader": f"Authorization: Basic {words}"}
+    if ref.ca_file is not None:
+        found[f"http.{url}.sslCAInfo"] = ref.ca_file
+    return found
 
 
 def settings_of(ref: CentralRef, owner: str, name: str, home: Path) -> list[tuple[str, str]]:

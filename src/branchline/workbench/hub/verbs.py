@@ -18,7 +18,7 @@ from branchline.workbench.environment_verbs import silent
 from branchline.workbench.home import CentralRef, WorkbenchHome
 from branchline.workbench.hub.carrying import send_branches
 from branchline.workbench.hub.place import Place, read_place, url_of
-from branchline.workbench.hub.remote import HUB, connect, settings_of
+from branchline.workbench.hub.remote import HUB, bearing, connect
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ class HubVerbs:
             )
             found = self.hosted_project(f"{ref.name}/{name}")
         connect(project, remote, ref, found, self.home.folder)
-        send_branches(project, remote, progress)
+        send_branches(project, remote, self._bearing(found, "write"), progress)
         return self.hosted_project(found.place)
 
     def clone_project(
@@ -114,7 +114,7 @@ class HubVerbs:
         found, ref = self.hosted_project(place), self._at()
         way = Way(
             remote,
-            settings_of(ref, found.owner, found.name, self.home.folder),
+            self._bearing(found, "read"),
             lambda project: connect(project, remote, ref, found, self.home.folder),
         )
         url = url_of(ref, found.owner, found.name)
@@ -215,6 +215,10 @@ class HubVerbs:
         """Return the address of a hosted project's git."""
         at = self._place(place)
         return url_of(self._at(), at.owner, at.name)
+
+    def _bearing(self, found: hosting.HostedProject, right: hosting.Right) -> dict[str, str]:
+        token = self.hub_token(found.place, right).token
+        return bearing(self._at(), found.owner, found.name, token)
 
     def _published(self, owner: str, name: str) -> hosting.HostedProject | None:
         try:
