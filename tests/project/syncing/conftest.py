@@ -31,10 +31,20 @@ def synced(
     *,
     done: bool = False,
     accept: bool = False,
+    content: bool | None = None,
 ) -> Synced:
     """Sync."""
     with scene.project.working() as project:
-        return sync(project, scene.identity, where, wanted or {}, quiet, done=done, accept=accept)
+        return sync(
+            project,
+            scene.identity,
+            where,
+            wanted or {},
+            quiet,
+            done=done,
+            accept=accept,
+            content=content,
+        )
 
 
 def bare(folder: Path) -> Path:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from branchline.project.syncing.sync import Rewritten, Synced
 
 
+_MOST = 20
+
+
 @verb(
     None,
     "sync",
@@ -33,6 +36,12 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Merge what is there although others rewrote its history; yours stays whole.",
 )
+@click.option(
+    "--content/--no-content",
+    "content",
+    default=None,
+    help="Have the data's contents come and go, too, from now on; or no more.",
+)
 @project_option
 @HOME
 def sync(
@@ -43,6 +52,7 @@ def sync(
     hand: tuple[str, ...],
     done: bool,
     accept: bool,
+    content: bool | None,
     where: Path,
     home: Path,
 ) -> Answer:
@@ -62,10 +72,21 @@ def sync(
     with changing(where, "syncing") as (project, progress):
         identity = identity_of(home)
         options = named(project, ways)
-        synced = work(project, identity, remote, options, progress, done=done, accept=accept)
+        synced = work(
+            project,
+            identity,
+            remote,
+            options,
+            progress,
+            done=done,
+            accept=accept,
+            content=content,
+        )
     while synced.merge is not None and (asked := ask(synced.merge)):
         with changing(where, "syncing") as (project, progress):
-            synced = work(project, identity, remote, asked, progress, accept=accept)
+            synced = work(
+                project, identity, remote, asked, progress, accept=accept, content=content
+            )
     return _told(synced)
 
 
@@ -86,6 +107,7 @@ def _told(synced: Synced) -> Answer:
         if gone
         else None,
         "record": synced.record.digest if synced.record else None,
+        "contents": _contents(synced),
     }
     if gone is not None:
         return Answer(data, _rewritten(synced, gone), CONFLICTS)
@@ -96,7 +118,33 @@ def _told(synced: Synced) -> Answer:
     first = f"Saved first what was not saved, as {synced.saved[:12]}" if synced.saved else ""
     what = f"{synced.brought} commits brought, {synced.sent} sent"
     here = what if synced.brought or synced.sent else "both sides have the same"
-    return Answer(data, lines("" if synced.merge else first, merged, f"{synced.remote}: {here}"))
+    return Answer(
+        data,
+        lines(
+            "" if synced.merge else first, merged, f"{synced.remote}: {here}", _exchanged(synced)
+        ),
+    )
+
+
+def _contents(synced: Synced) -> dict[str, object] | None:
+    found = synced.exchanged
+    if found is None:
+        return None
+    return {
+        "brought": list(found.brought),
+        "sent": list(found.sent),
+        "held": dict(found.held),
+        "failed": list(found.failed),
+    }
+
+
+def _exchanged(synced: Synced) -> str:
+    found = synced.exchanged
+    if found is None:
+        return ""
+    kept = [f"  stays: {path}: {why}" for path, why in sorted(found.held.items())[:_MOST]]
+    lost = [f"  did not arrive: {path}; sync again" for path in found.failed[:_MOST]]
+    return lines(f"Contents: {len(found.brought)} brought, {len(found.sent)} sent", *kept, *lost)
 
 
 def _rewritten(synced: Synced, found: Rewritten) -> str:

@@ -27,7 +27,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "environment": ("resolve", "build", "verify", "change"),
     "code": ("create", "edit", "delete"),
     "execution": ("run", "fail", "interrupt", "re-run", "compare"),
-    "data": ("add", "edit", "delete", "get", "drop", "verify", "link", "unlink", "list"),
+    "data": ("add", "edit", "delete", "get", "send", "drop", "verify", "link", "unlink", "list"),
     "check": ("pass", "fail"),
     "release": ("ask", "release", "send-back", "withhold"),
     "access": ("ask", "approve", "refuse", "expire", "use"),

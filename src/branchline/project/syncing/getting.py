@@ -24,7 +24,7 @@ from branchline.project.syncing.copies import Copy, copies_of, keys_at
 
 _FROM = re.compile(r"^from (\S+?)\.\.\.$", re.M)
 _NAMED = 3
-_PATIENCE = {"annex.stalldetection": "1KB/60s"}
+PATIENCE = {"annex.stalldetection": "1KB/60s"}
 """How slow a transfer is given up; what arrived of it is kept, and the next one goes on from there."""
 
 
@@ -103,7 +103,7 @@ def get(
         if not known:
             raise NotFound(f"There is no remote {remote[:80]!r}", advice="See 'git remote'")
     keys = keys_at(project, paths)
-    absent = {path: key for path, key in keys.items() if not _is_here(project, key)}
+    absent = {path: key for path, key in keys.items() if not is_here(project, key)}
     if not absent:
         return Got((), (), len(keys), None)
     _check_rules(project, absent)
@@ -113,7 +113,7 @@ def get(
     arrived += [
         Arrived(path, key, "")
         for path, key in absent.items()
-        if path not in came and _is_here(project, key)
+        if path not in came and is_here(project, key)
     ]
     came = {each.path for each in arrived}
     left = {path: key for path, key in absent.items() if path not in came}
@@ -132,7 +132,7 @@ def _transfer(
     total = sum(size_of_key(key) or 0 for key in absent.values())
     arrived: list[Arrived] = []
     done = 0
-    for told in project.annex.stream((*words, *chosen), list(absent), _PATIENCE):
+    for told in project.annex.stream((*words, *chosen), list(absent), PATIENCE):
         action = told.get("action")
         if isinstance(action, dict):
             now = done + int(told.get("byte-progress") or 0)
@@ -152,7 +152,8 @@ def _far(done: int, total: int, count: int, of: int) -> str:
     return f"bringing contents: {count} of {of}{share}"
 
 
-def _is_here(project: Project, key: str) -> bool:
+def is_here(project: Project, key: str) -> bool:
+    """Tell whether a content is in this clone."""
     return (project.root / ".git/annex/objects" / object_place(key)).exists()
 
 

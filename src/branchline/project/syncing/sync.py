@@ -19,6 +19,7 @@ from branchline.project.merging.pending import How, Pending
 from branchline.project.merging.weighing import is_within
 from branchline.project.place import Project
 from branchline.project.saving import commit_only, save
+from branchline.project.syncing.exchanging import Exchanged, exchange, wants_contents
 from branchline.project.syncing.remotes import (
     Talked,
     fetch,
@@ -68,6 +69,7 @@ class Synced:
         merge: What came of merging, where there was anything to merge.
         rewritten: What somebody did to history there.
         record: What was put on record.
+        exchanged: Which contents came and went; None where only git's side was synced.
     """
 
     state: str
@@ -81,6 +83,7 @@ class Synced:
     merge: Merged | None = None
     rewritten: Rewritten | None = None
     record: Signed | None = None
+    exchanged: Exchanged | None = None
 
 
 def sync(
@@ -92,6 +95,7 @@ def sync(
     *,
     done: bool = False,
     accept: bool = False,
+    content: bool | None = None,
 ) -> Synced:
     """Save, bring what is elsewhere, merge it, and send the whole.
 
@@ -106,6 +110,7 @@ def sync(
         progress: Told what is done.
         done: Whether files that are merged by hand are finished.
         accept: Whether a history that others rewrote is merged all the same.
+        content: Whether contents come and go, too, now and from now on; as before by default.
 
     Raises:
         Conflict: Another merge waits, or no branch is checked out.
@@ -134,6 +139,28 @@ def sync(
     else:
         saved = save(project, identity, progress, message=f"As it was before a sync with {remote}")
         state = replace(state, saved=saved.commit)
+    state = _through(project, identity, state, begun, wanted, progress, accept=accept)
+    if state.state == "synced" and wants_contents(project, remote, content):
+        exchanged = exchange(project, identity, remote, progress)
+        state = replace(state, exchanged=exchanged)
+        if exchanged.brought or exchanged.sent:
+            # That they came and went is news for the other side, too.
+            state = _through(project, identity, state, git.head(), {}, progress, accept=accept)
+    return replace(state, commit=git.head())
+
+
+def _through(
+    project: Project,
+    identity: Identity,
+    state: Synced,
+    begun: str | None,
+    wanted: Mapping[str, How],
+    progress: Progress,
+    *,
+    accept: bool,
+) -> Synced:
+    """Bring, merge and send, again and again while others send at the same time."""
+    remote, branch = state.remote, state.branch
     for _ in range(_TRIES):
         there = fetch(project, remote, progress)
         rewritten = None if accept else _rewritten(project, remote, branch, there)
@@ -147,12 +174,8 @@ def sync(
         project.annex.run("merge", "--quiet")
         state = _put_on_record(project, identity, state, begun, there.get(branch))
         if _send(project, remote, branch, there, progress):
-            break
-    else:
-        raise Unavailable(
-            f"Others send to {remote} all the time", advice="Sync again; nothing is lost"
-        )
-    return replace(state, commit=git.head())
+            return state
+    raise Unavailable(f"Others send to {remote} all the time", advice="Sync again; nothing is lost")
 
 
 def _bring(

@@ -108,6 +108,7 @@ _WHAT = {
     ("branch", "merge"): "Merged",
     ("sync", "create"): "Synced",
     ("sync", "merge"): "Synced",
+    ("data", "send"): "Data sent",
     ("sync", "reset"): "History rewritten elsewhere",
     ("gap", "record"): "Gap",
 }
