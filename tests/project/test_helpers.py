@@ -12,7 +12,7 @@ from branchline.foundation.errors import Refused
 from branchline.project.git.settings import check_network
 
 OURS = "!" + shlex.join(
-    (sys.executable, "-m", "branchline", "hub", "credential", "--home", "/a b", "clara/wear")
+    (sys.executable, "-P", "-m", "branchline", "hub", "credential", "--home", "/a b", "clara/wear")
 )
 NAME = "credential.https://hub.example.org/hub/clara/wear.helper"
 

@@ -103,6 +103,17 @@ def test_a_plain_git_push_is_refused(scene: Scene, tmp_path: Path) -> None:
     assert run(folder, "git", "for-each-ref") == ""
 
 
+def test_a_push_runs_nothing_of_the_project(scene: Scene, tmp_path: Path) -> None:
+    """Git calls the hook in the project's folder, where modules of any name may lie."""
+    rule(scene, "code/list.csv")
+    for module in ("branchline/__init__", "branchline/__main__", "click", "json", "os"):
+        scene.write(f"{module}.py", "import pathlib\npathlib.Path('ran').touch()\n")
+    remote(scene, tmp_path)
+    done = push(scene, "hub", "main")
+    assert done.returncode == 0, done.stderr
+    assert not (scene.root / "ran").exists()
+
+
 def test_what_may_go_is_pushed(scene: Scene, tmp_path: Path) -> None:
     """With its annexed names; git-annex's own branch goes, too."""
     rule(scene, "data/patients")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -20,6 +19,7 @@ from branchline.project.data.rules import Rules
 from branchline.project.git.command import Git
 from branchline.project.git.intake import read_objects
 from branchline.project.git.keys import key_in_link, key_in_pointer
+from branchline.project.git.program import OURS
 from branchline.project.names import shown
 
 HOOK = "pre-push"
@@ -168,7 +168,7 @@ def install_hook(root: Path) -> bool:
 
 
 def _hook() -> bytes:
-    python = shlex.quote(sys.executable)
+    python, ours = shlex.quote(OURS[0]), shlex.join(OURS)
     lines = (
         "#!/bin/sh",
         f"# {_MARK.decode()}: refuses to send what the rules in branchline.toml keep here.",
@@ -178,7 +178,7 @@ def _hook() -> bytes:
         "  echo 'Install it anew, or remove .git/hooks/pre-push.' >&2",
         "  exit 1",
         "fi",
-        f'printf "%s\\n" "$lines" | {python} -m branchline data guard -- "$1" "$2" || exit 1',
+        f'printf "%s\\n" "$lines" | {ours} data guard -- "$1" "$2" || exit 1',
         *_ANNEX_HOOK.decode().splitlines()[2:],
     )
     return "".join(f"{line}\n" for line in lines).encode()

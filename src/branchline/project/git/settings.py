@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
 from collections.abc import Mapping
 
 from branchline.foundation.errors import Refused
+from branchline.project.git.program import OURS
 
 SAFE: Mapping[str, str] = {
     # Programs.
@@ -128,5 +128,5 @@ def _gets_tokens(helper: str) -> bool:
         words = shlex.split(helper.removeprefix("!"))
     except ValueError:
         return False
-    ours = [sys.executable, "-m", "branchline", "hub", "credential"]
+    ours = [*OURS, "hub", "credential"]
     return words[: len(ours)] == ours and f"!{shlex.join(words)}" == helper

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import shlex
 import socket
-import sys
 from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from branchline.foundation.errors import Conflict
 from branchline.journey.hosting import TOKENS, HostedProject
 from branchline.project.git.command import Git
+from branchline.project.git.program import OURS
 from branchline.project.place import Project
 from branchline.workbench.home import CentralRef
 from branchline.workbench.hub.place import url_of
@@ -78,7 +78,7 @@ def settings_of(ref: CentralRef, owner: str, name: str, home: Path) -> list[tupl
     The empty helper comes first: a person's own helpers are neither asked nor given the token to keep.
     """
     url = url_of(ref, owner, name)
-    words = (sys.executable, "-m", "branchline", "hub", "credential")
+    words = (*OURS, "hub", "credential")
     helper = shlex.join((*words, "--home", str(home), "--central", ref.origin, f"{owner}/{name}"))
     found = [
         (f"credential.{url}.helper", ""),

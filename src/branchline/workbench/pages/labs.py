@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import msgspec
 
 from branchline.foundation.decoding import decode_json
 from branchline.foundation.errors import BY_CODE, BranchlineError, Unavailable
+from branchline.project.git.program import OURS
 
 _END_SECONDS = 20.0
 
@@ -63,7 +63,7 @@ def start_lab(root: Path, home: Path, store: Path) -> StartedLab:
     """
     words = ("lab", "--project", root, "--home", home, "--store", store, "--no-page", "--json")
     process = subprocess.Popen(
-        [sys.executable, "-m", "branchline", *map(str, words)],
+        [*OURS, *map(str, words)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         start_new_session=True,
