@@ -265,6 +265,7 @@ def test_a_recorder_that_goes_deaf_says_since_when(
     """The gap begins where it went deaf, not where the lab ended."""
 
     def broken(self: Watcher, message: Message) -> None:
+        time.sleep(0.3)  # meanwhile the kernel says more, which must not be stumbled over again
         raise RuntimeError("a message nobody thought of")
 
     with monkeypatch.context() as patch:

@@ -95,9 +95,11 @@ class Tap:
             log.exception("what kernels run is not heard any more")
             self.failed = True
         finally:
-            for name in list(self._kernels):
-                self._forget(name, poller)
-            context.destroy(linger=0)
+            try:
+                for name in list(self._kernels):
+                    self._forget(name, poller)
+            finally:
+                context.destroy(linger=0)
 
     def _look(self, context: zmq.Context[zmq.Socket[bytes]], poller: zmq.Poller) -> None:
         """Listen to new kernels, and end those whose connection file is gone."""
@@ -185,7 +187,8 @@ class Tap:
 
     def _forget(self, name: str, poller: zmq.Poller) -> None:
         kernel = self._kernels.pop(name)
-        self._drain(name, kernel)
+        if not self.failed:  # what it failed at may still be there
+            self._drain(name, kernel)
         lost = kernel.watcher.end()
         for cell in lost:
             self._heard(name, cell)
