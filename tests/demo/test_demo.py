@@ -26,7 +26,7 @@ from branchline.journey.verify import verify_result
 from branchline.ledger.package_check import verify_package
 
 DEMO = (sys.executable, "-m", "branchline", "demo")
-PATIENCE = 170
+PATIENCE = 340
 
 
 def children(pid: int) -> list[int]:

@@ -263,12 +263,12 @@ def test_a_plain_text_needs_a_person() -> None:
 
 
 def test_a_tiny_payload_takes_a_moment_and_a_large_one_not_long() -> None:
-    """A thousand numbers against 600 records in 1 ms, 100 MB in 150 ms (best of a few)."""
+    """A thousand numbers against 600 records in 1 ms, 100 MB in 150 ms of a core (best of a few)."""
     at = Context({"patients": 10**9}, index(600), Thresholds(**OPEN))
     for size, budget in ((1_000, 0.001), (12_500_000, 0.150)):
         value, times = _normal(size), []
         for _ in range(4):
-            start = time.perf_counter()
+            start = time.process_time()
             assert check(PARAMETERS, value, at).verdict == "pass"
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
         assert min(times) < budget * 3  # other work may share the machine

@@ -18,7 +18,7 @@ from tests.environment.built import Built, clone
 from branchline.datasets.synthetic import make_tables
 from branchline.train.manifest import parse_manifest
 
-PATIENCE_SECONDS = 170
+PATIENCE_SECONDS = 340
 
 
 def follow(page: Path, folder: Path, store: Path, programs: Path | None = None) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.docs.pages import DOCS, blocks_of
 
-PATIENCE_SECONDS = 170
+PATIENCE_SECONDS = 340
 TUTORIAL = DOCS / "tutorial" / "first-analysis.md"
 
 

@@ -188,11 +188,11 @@ def test_permits_needs_every_gate_once(data: st.DataObject) -> None:
 
 
 def test_all_gates_take_less_than_five_milliseconds() -> None:
-    """The governance target, with the best of five runs to keep a busy machine out of it."""
+    """The governance target: a core's time, best of five runs, so that a busy machine is no matter."""
     given_facts = facts()
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         evaluate(given_facts, NOW)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 0.005

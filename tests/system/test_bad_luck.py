@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
+from tests.ports import free_port
 from tests.system import world as w
 from tests.system.trains import MEAN
 from yarl import URL
@@ -290,7 +291,7 @@ class BadLine:
         app.router.add_route("*", "/{path:.*}", self._pass)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
-        port = w.free_port()
+        port = free_port()
         await web.TCPSite(runner, "127.0.0.1", port).start()
         try:
             async with aiohttp.ClientSession(auto_decompress=False) as self._session:

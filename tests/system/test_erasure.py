@@ -318,7 +318,7 @@ async def test_an_audit_names_what_was_not_erased_or_lost(told: Told, tmp_path: 
         "DELETE FROM people WHERE position = (SELECT min(position) FROM people)",
     ):
         copy = tmp_path / str(len(sql))
-        shutil.copytree(told.world.home, copy)
+        w.copy_disk(told.world.home, copy)
         with sqlite3.connect(copy / "central.sqlite") as database:
             assert database.execute(sql).rowcount
         database.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -261,7 +260,7 @@ async def test_every_change_of_centrals_database_is_named(
 ) -> None:
     """Whatever is changed behind the program's back contradicts the ledger."""
     copy = tmp_path / "central"
-    shutil.copytree(world.home, copy)
+    w.copy_disk(world.home, copy)
     with sqlite3.connect(copy / "central.sqlite") as database:
         assert database.execute(TAMPERINGS[what]).rowcount
     database.close()
@@ -272,7 +271,7 @@ async def test_every_change_of_centrals_database_is_named(
 async def test_a_changed_entry_on_centrals_disk_is_located(world: w.World, tmp_path: Path) -> None:
     """One flipped bit in a bundle: the file and the position are named."""
     copy = tmp_path / "central"
-    shutil.copytree(world.home, copy)
+    w.copy_disk(world.home, copy)
     (bundle,) = [f for f in (copy / "ledger/tile/entries").glob("**/*") if f.is_file()][-1:]
     data = bytearray(bundle.read_bytes())
     data[len(data) // 2] ^= 1
@@ -296,9 +295,7 @@ async def test_every_change_of_a_stations_database_is_named(
 ) -> None:
     """A station that forgot something it said, or says that it did not, contradicts the ledger."""
     copy = tmp_path / "north"
-    shutil.copytree(
-        world.homes["north"].folder, copy, ignore=lambda _, names: {"control.sock"} & set(names)
-    )
+    w.copy_disk(world.homes["north"].folder, copy)
     with sqlite3.connect(copy / "station.sqlite") as database:
         assert database.execute(STATION[what]).rowcount
     database.close()

@@ -58,7 +58,7 @@ async def taken(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Taken
         await world.arrived(chain)
         under_way = await world.depart(LARGE, parameters={"rounds": 3, "seconds": 1.0})
         await world.until(under_way, lambda s: s.round == 2)
-        shutil.copytree(world.home, folder / "disk")
+        w.copy_disk(world.home, folder / "disk")
         taken = Taken(folder / "disk", world)
         taken.request = request
         taken.evidence = await world.evidence(request.journey)

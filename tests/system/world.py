@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import dataclasses
 import os
+import shutil
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
+from tests.ports import free_port
 from tests.system.trains import Train
 
 from branchline.central import founding, service
@@ -58,7 +59,7 @@ T = TypeVar("T")
 
 STUDY = "trial-1"
 ORIGIN = "127.0.0.1/test"
-PATIENCE = 45.0
+PATIENCE = 90.0
 """Seconds after which a journey that has not come where it should fails the test."""
 
 
@@ -136,7 +137,7 @@ class There:
                 env=os.environ | self.environment,
             )
         assert self.process.stdout is not None
-        line = await asyncio.wait_for(self.process.stdout.readline(), 30)
+        line = await asyncio.wait_for(self.process.stdout.readline(), PATIENCE)
         self.printed += line
         assert b"listening" in line, f"not ready: {self.log.read_text()[-2000:]}"
 
@@ -155,7 +156,7 @@ class There:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(number)
         try:
-            rest, _ = await asyncio.wait_for(process.communicate(), 20)
+            rest, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
         except TimeoutError:
             process.kill()
             rest, _ = await asyncio.wait_for(process.communicate(), 10)
@@ -576,13 +577,6 @@ def sum_age(*stations: int, rows: int = 60) -> float:
     return mean_age(*stations, rows=rows) * rows * len(stations)
 
 
-def free_port() -> int:
-    """Return a port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 Maker = Callable[[StationHome], Program]
 
 
@@ -661,6 +655,11 @@ async def eventually(holds: Callable[[], T]) -> T:
         while not (found := holds()):
             await asyncio.sleep(0.02)
     return found
+
+
+def copy_disk(home: Path, to: Path) -> None:
+    """Copy a program's folder while it runs: what is being written comes and goes, and is left out."""
+    shutil.copytree(home, to, ignore=shutil.ignore_patterns("*.tmp", "control.sock"))
 
 
 def same_answer(one: BranchlineError, other: NotFound, *journeys: str) -> bool:

@@ -100,10 +100,10 @@ def test_the_worst_schema_takes_no_time() -> None:
     """Many choices for many items, as large as allowed, are still checked in bearable time."""
     choices = {"properties": {"x": {"items": {"enum": [[n] for n in range(400)]}}}}
     check_schema(choices)
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(ParametersRefused):
         check_parameters(choices, {"x": [[-n] for n in range(2, 400)]})
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
     with pytest.raises(ParametersRefused, match="too many to check"):
         check_parameters(choices, {"x": [[n] for n in range(2000)]})
 

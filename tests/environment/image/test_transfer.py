@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import socket
 import subprocess
 import tarfile
 import time
@@ -16,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.environment.image.makers import image, keep, layer, small_image
+from tests.ports import free_port
 
 from branchline.environment.image import images, oci, registry, transfer
 from branchline.environment.image.entries import Entry
@@ -187,8 +187,7 @@ def served(tmp_path: Path) -> Iterator[str]:
     program = shutil.which("docker-registry")
     if program is None:
         pytest.skip("docker-registry is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = reserved.getsockname()[1]
+    port = free_port()
     settings = tmp_path / "registry.yml"
     settings.write_text(
         f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n"
@@ -206,7 +205,7 @@ def served(tmp_path: Path) -> Iterator[str]:
 
 
 def _until_answered(url: str) -> None:
-    for _ in range(200):
+    for _ in range(1200):
         try:
             urllib.request.urlopen(url, timeout=5).close()
             return

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 
 PROGRAM = "chromium"
-_PATIENCE = 15.0
+_PATIENCE = 60.0
 _LOOK_SECONDS = 0.02
 
 
