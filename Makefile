@@ -3,6 +3,9 @@
 .PHONY: help demo test check lint bench bench-round bench-ledger bench-environment bench-project soak mutants setup format lock
 
 BIN := .venv/bin
+# A worker process per core, each file of tests in one of them; PARALLEL= keeps all in one process.
+# A worker that dies ends the run: its test would only kill the next. Soaks and benchmarks stay in one.
+PARALLEL := -n logical --maxprocesses 4 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder
 # Without compiled modules every command would compile the whole package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -15,10 +18,10 @@ demo: ## a train visits four hospitals, and its result is verified
 	@$(BIN)/branchline demo $(DEMO)
 
 test: lint ## everything: format, lint, types, house, tests
-	@$(BIN)/python -m pytest $(PYTEST)
+	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
 check: lint ## as `make test`, without the slow tests
-	@$(BIN)/python -m pytest -m "not soak and not slow" $(PYTEST)
+	@$(BIN)/python -m pytest -m "not soak and not slow" $(PARALLEL) $(PYTEST)
 
 lint: setup ## format, lint, types and house only
 	@$(BIN)/ruff format --check --quiet . || { echo "Run 'make format'."; exit 1; }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,13 +31,27 @@ settings.load_profile(
 )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have worker processes begin with the files that take longest, so that they end together.
+
+    Files stay whole, and each is one worker's: its tests may share what they set up.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
+
+
 @pytest.fixture(scope="session")
 def built_environment(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Give the one real environment of a run: whatever needs one shares it."""
+    """Give the one real environment of a run: whatever needs one shares it, in every process."""
     # Imported here: most runs need none of it.
     from tests.environment.built import build_once
 
-    return build_once(tmp_path_factory.mktemp("environment"))
+    folder = tmp_path_factory.getbasetemp()
+    # The folders of a run's worker processes lie in that of the run.
+    run = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    return build_once(run / "environment")
 
 
 @pytest.fixture
