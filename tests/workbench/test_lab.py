@@ -298,6 +298,14 @@ async def test_what_notebooks_of_a_project_run_is_on_record(
         code = "print(6 * 7)\n1 / 0"
         said = await run_cell(session, ready["address"], code, "code/first.ipynb")
     assert said == ["42\n", "ZeroDivisionError: division by zero"]
+    # The page beside it shows the cell while the lab runs.
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(cookie_jar=jar) as session, asyncio.timeout(60):
+        async with session.get(ready["page"]) as answer:
+            address, page = answer.url, await answer.text()
+        while "ZeroDivisionError" not in page:
+            async with session.get(address) as answer:
+                page = await answer.text()
     process.send_signal(signal.SIGINT)
     assert await asyncio.wait_for(process.wait(), 60) == 0
     project = Project.open(root)

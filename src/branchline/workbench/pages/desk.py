@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from branchline.environment.image.store import Store
-from branchline.foundation.errors import NotFound
+from branchline.foundation.errors import BranchlineError, NotFound
 from branchline.foundation.keys import Identity
 from branchline.foundation.tasks import in_thread
 from branchline.project.activity.timeline import Timeline
@@ -24,6 +25,8 @@ from branchline.workbench.home import WorkbenchHome
 from branchline.workbench.known import KnownProjects
 from branchline.workbench.pages.jobs import Job, Jobs
 from branchline.workbench.pages.labs import StartedLab, start_lab
+
+log = logging.getLogger("branchline.workbench")
 
 _LOOK_SECONDS = 0.2
 _WATCHED = ("branchline/seen.json", "HEAD", "index")
@@ -88,10 +91,14 @@ class Opened:
             self._aside = asyncio.create_task(in_thread(self._prepare))
 
     def _prepare(self) -> None:
-        with suppress(_Left):
+        try:
             self._breathe(_FIRST_SECONDS)
             self.timeline.warm(self._breathe)
             take_in(self.project, self._breathe)
+        except _Left:
+            pass  # the next one goes on
+        except (BranchlineError, OSError) as error:
+            log.warning("%s was not looked through: %s", self.project.root, error)
 
     def _breathe(self, seconds: float = _BREATH_SECONDS) -> None:
         """Let pages go first; leave where the workbench ends."""
