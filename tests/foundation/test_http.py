@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
+import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,6 +27,7 @@ from branchline.foundation.errors import (
     Refused,
     Unavailable,
 )
+from branchline.foundation.http import client as http_client
 from branchline.foundation.http.api import Call, Caller, Route, openapi
 from branchline.foundation.http.client import ApiClient, check_address
 from branchline.foundation.http.events import KEEP_ALIVE, write_event
@@ -533,3 +536,22 @@ def test_the_table_of_routes_describes_itself() -> None:
     assert described["paths"]["/public"]["get"]["security"] == []
     assert described["paths"]["/fail/{kind}"]["get"]["parameters"][0]["name"] == "kind"
     assert described["components"]["schemas"]["Question"]["additionalProperties"] is False
+
+
+def test_an_answer_that_came_compressed_is_unpacked() -> None:
+    """In either format; one that is cut, or unpacks to more than any answer has, is refused."""
+    plain = b"answer " * 1000
+    gzipped, zipped = gzip.compress(plain), zlib.compress(plain)
+    assert http_client._plain("gzip", gzipped) == http_client._plain("deflate", zipped) == plain
+    assert http_client._plain("", gzipped) == gzipped
+    for wrong in (plain, gzipped[:-9], b""):
+        with pytest.raises(Corrupt):
+            http_client._plain("gzip", wrong)
+
+
+def test_an_answer_that_unpacks_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few octets can stand for many."""
+    monkeypatch.setattr(http_client, "_UNPACKED", 1000)
+    assert http_client._plain("gzip", gzip.compress(bytes(1000))) == bytes(1000)
+    with pytest.raises(Corrupt, match="more than 1000 octets"):
+        http_client._plain("gzip", gzip.compress(bytes(100_000)))

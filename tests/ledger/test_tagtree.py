@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import zlib
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import convert, to_builtins
-from tests.ledger.vectors import log_identity
+from tests.ledger.parties import name_of
+from tests.ledger.vectors import COSIGNED_AT, ORIGIN, identity_of, log_identity
 
 from branchline.foundation.encoding import from_base64url, to_base64url
 from branchline.foundation.errors import Corrupt
 from branchline.ledger.entry import make_entry
+from branchline.ledger.light import LightEntry, LightProof
+from branchline.ledger.proof.checkpoint import Checkpoint, sign_checkpoint
+from branchline.ledger.proof.cosignature import cosign
 from branchline.ledger.proof.merkle import check_inclusion, leaf_hash, node_hash
-from branchline.ledger.proof.note import from_base64
+from branchline.ledger.proof.note import Note, from_base64
 from branchline.ledger.standalone.verify import Failed
 from branchline.ledger.standalone.verify import TagProof as OtherProof
+from branchline.ledger.statements import make_statement
 from branchline.ledger.tagproof import (
     MAX_TAG_PROOF,
     TagLeaf,
@@ -301,3 +308,12 @@ def test_a_proof_over_a_million_tags_is_small() -> None:
     assert len(data) <= 20_000
     found = check_tags(parse_tag_proof(data), tree.head, asked)
     assert {at for positions in found.values() for at in positions} == set(own)
+    # As central sends it, with the statement and four cosignatures.
+    note = sign_checkpoint(Checkpoint(ORIGIN, count + 1, chance.randbytes(32)), log_identity())
+    lines = [cosign(note.text, name_of(n), identity_of(n), COSIGNED_AT) for n in range(1, 5)]
+    cosigned = Note(note.text, (*note.signatures, *lines)).full_text
+    head = msgspec.structs.replace(tree.head, covered=count // 256 * 256)
+    statement = make_statement(head, ORIGIN, log_identity()).leaf
+    shown = LightEntry(count, statement, tuple(map(chance.randbytes, [32] * 20)))
+    answer = LightProof(cosigned, head, shown, data, ())
+    assert len(zlib.compress(msgspec.json.encode(answer))) <= 20_000

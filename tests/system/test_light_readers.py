@@ -79,6 +79,7 @@ async def ask(world: w.World, *tags: str) -> Any:
         session.post(f"{world.url}/v1/ledger/tags", data=body) as answer,
     ):
         data = await answer.read()
+        assert answer.status != 200 or answer.headers["Content-Encoding"] in ("gzip", "deflate")
         return msgspec.json.decode(data, type=LightProof) if answer.status == 200 else data
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, timedelta
@@ -47,6 +48,10 @@ T = TypeVar("T")
 
 PIECE = 1 << 20
 _RESIGNED = 3
+_UNPACKED = 64 << 20
+"""The most octets of an answer that came compressed."""
+_EITHER = 32 + zlib.MAX_WBITS
+"""Tells zlib to look for itself whether it is given gzip's or its own format."""
 SILENCE = 45.0
 """Seconds without a keep-alive after which a line of events counts as dead."""
 
@@ -377,7 +382,7 @@ async def _read(response: aiohttp.ClientResponse, room: Room | None = None) -> B
     """Read an answer whole; a large one of known length goes straight to where it stays."""
     length = response.content_length
     if length is None or length <= PIECE or response.status >= 400:
-        return await response.read()
+        return _plain(response.headers.get("Content-Encoding", ""), await response.read())
     whole = fresh(length) if room is None else room.take(length)
     body = take_over(response)
     try:
@@ -385,6 +390,20 @@ async def _read(response: aiohttp.ClientResponse, room: Room | None = None) -> B
     finally:
         body.close()
     return whole.toreadonly()
+
+
+def _plain(encoding: str, data: bytes) -> bytes:
+    """Return an answer as it was before the server compressed it, if it did."""
+    if encoding not in ("gzip", "deflate"):
+        return data
+    unpacking = zlib.decompressobj(_EITHER)
+    try:
+        plain = unpacking.decompress(data, _UNPACKED + 1)
+    except zlib.error as error:
+        raise Corrupt("The answer is not compressed as it says") from error
+    if len(plain) > _UNPACKED or not unpacking.eof:
+        raise Corrupt(f"The answer is cut, or has more than {_UNPACKED} octets unpacked")
+    return plain
 
 
 async def _save(response: aiohttp.ClientResponse, file: Path, limit: int) -> int:
