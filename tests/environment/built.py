@@ -74,7 +74,8 @@ def clone(store: Store, folder: Path, *, layers: bool = True) -> Store:
     The files are the same ones: a test that damages a content must not use this.
     """
     made = Store(folder)
-    for part in ("debs", "wheels", "texts", *(("objects", "layers") if layers else ())):
+    parts = ("debs", "wheels", "condas", "texts", *(("objects", "layers") if layers else ()))
+    for part in [part for part in parts if (store.folder / part).is_dir()]:
         shutil.copytree(
             store.folder / part,
             made.folder / part,

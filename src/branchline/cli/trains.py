@@ -38,7 +38,8 @@ def environment_as_text(environment: TrainEnvironment) -> list[str]:
             f"runs in     the image {environment.image}; not reproducible, since it has no lock"
         ]
     wheels = len(lock.python.wheels) if lock.python else 0
-    packages = f"{len(lock.debian.packages)} Debian packages of {lock.debian.suite}"
+    conda = f", {len(lock.conda.packages)} of conda's" if lock.conda else ""
+    packages = f"{len(lock.debian.packages)} Debian packages of {lock.debian.suite}{conda}"
     return [
         f"runs in     the image {environment.image}; reproducible",
         f"lock        {lock.digest}: {packages}, {wheels} of Python",

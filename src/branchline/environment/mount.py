@@ -12,14 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from branchline.environment.errors import EnvironmentDamaged
+from branchline.environment.image.image import DEBIAN_PYTHON
 from branchline.environment.image.images import open_image
 from branchline.environment.image.store import Store
 from branchline.environment.image.trees import Trees, check_trees, materialise
 from branchline.foundation.digest import Digest
 from branchline.foundation.errors import Corrupt
-
-PYTHON = "/usr/bin/python3"
-"""Debian's own; wheels are below /usr/local, where it looks for them."""
 
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _OF_SESSIONS = ("branchline", "data", "dev", "in", "out", "proc", "run", "sys", "tmp", "train")
@@ -41,7 +39,7 @@ class ImageMount:
     root: Sequence[tuple[Path, str]]
     links: Sequence[tuple[str, str]]
     files: Sequence[tuple[str, str]]
-    python: str = PYTHON
+    python: str = DEBIAN_PYTHON
     env: Mapping[str, str] = field(default_factory=lambda: {"PATH": _PATH})
 
     def verify(self) -> None:
@@ -73,7 +71,10 @@ def mount_image(store: Store, digest: Digest) -> ImageMount:
         EnvironmentDamaged: It is not what was built; the sentence names the file.
     """
     try:
-        return mount_trees(materialise(open_image(store, digest), store))
+        image = open_image(store, digest)
+        mount = mount_trees(materialise(image, store))
+        path = f"{image.path}:{_PATH}" if image.path else _PATH
+        return replace(mount, python=image.python, env={"PATH": path})
     except Corrupt as error:
         raise _damaged(error) from error
 

@@ -86,10 +86,16 @@ def _check_imports(manifest: Manifest, lock: Lock) -> None:
 def missing(lock: Lock, requirements: Iterable[str]) -> list[str]:
     """Return those requirements ("name" or "name==version") that a lock does not meet.
 
-    A wheel meets them; without a version Debian's package ``python3-NAME`` does, too.
+    A wheel meets them; without a version Debian's package ``python3-NAME`` does, too. Where Python
+    is conda's, its packages do, and Debian's do not.
     """
     wheels = {} if lock.python is None else {_normal(w.name): w.version for w in lock.python.wheels}
     debian = {package.name for package in lock.debian.packages}
+    if lock.conda is not None and lock.conda.python is not None:
+        # Imported here: few locks have any of conda's packages.
+        from branchline.environment.lock.conda.resolve import of_python
+
+        wheels, debian = of_python(lock.conda) | wheels, set()
     lacking = []
     for text in requirements:
         name, _, version = text.partition("==")

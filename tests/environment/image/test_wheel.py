@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from tests.environment.image.makers import locked_wheel, wheel
 
 from branchline.environment.image.entries import Entry
-from branchline.environment.image.wheel import take_apart
+from branchline.environment.image.wheel import Interpreter, take_apart
 from branchline.foundation.errors import BranchlineError, Corrupt, Refused
 
+PYTHON = Interpreter("3.11", "/usr/local", "dist-packages", ())
 PACKAGES = "usr/local/lib/python3.11/dist-packages"
 
 
@@ -37,7 +38,7 @@ def take(file: Path, tmp_path: Path) -> tuple[dict[str, Entry], dict[str, bytes]
     scratch = tmp_path / "scratch"
     scratch.mkdir(exist_ok=True)
     kept = Kept()
-    return take_apart(file, locked_wheel(file), "3.11", kept, scratch), kept.contents
+    return take_apart(file, locked_wheel(file), PYTHON, kept, scratch), kept.contents
 
 
 def test_files_scripts_and_entry_points_land_below_usr_local(tmp_path: Path) -> None:

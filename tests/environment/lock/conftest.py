@@ -21,6 +21,7 @@ class Shelf:
     folder: Path
     debs: Pool
     wheels: Pool
+    condas: Pool
     texts: Pool
 
 
@@ -28,7 +29,8 @@ class Shelf:
 def shelf(tmp_path: Path) -> Shelf:
     """An empty store."""
     folder = tmp_path / "store"
-    return Shelf(folder, Pool(folder / "debs"), Pool(folder / "wheels"), Pool(folder / "texts"))
+    pools = (Pool(folder / name) for name in ("debs", "wheels", "condas", "texts"))
+    return Shelf(folder, *pools)
 
 
 @pytest.fixture

@@ -5,12 +5,13 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.environment.lock.samples import LOCKS, SMALL
 
-from branchline.environment.lock.model import Lock, parse_lock
+from branchline.environment.lock.model import CondaPackage, CondaPart, Lock, Sha256, parse_lock
 from branchline.foundation.digest import Digest
 from branchline.foundation.errors import BranchlineError, Corrupt, Refused
 
@@ -120,9 +121,37 @@ def test_a_package_named_twice_is_refused() -> None:
 
 def test_a_newer_lock_is_not_called_broken() -> None:
     """A lock of a later version is refused as such."""
-    newer = SMALL.text.replace("lock-version = 1", "lock-version = 2")
-    with pytest.raises(Refused, match="of version 2"):
+    newer = SMALL.text.replace("lock-version = 1", "lock-version = 3")
+    with pytest.raises(Refused, match="of version 3"):
         parse_lock(newer.encode())
 
 
 GOLDEN = "sha256:3282dac2f1867a4fa47ead0530cc492b074e27d5c709aad2b4e01f3e99626f4a"
+
+
+def test_a_lock_with_condas_packages_is_of_the_second_version() -> None:
+    """It reads back as written; any other version, address or flipped digit is refused."""
+    package = CondaPackage(
+        name="samtools",
+        version="1.20",
+        build="h50ea8bc_1",
+        channel="bioconda",
+        subdir="linux-64",
+        file="samtools-1.20-h50ea8bc_1.tar.bz2",
+        sha256=Sha256("ab" * 32),
+        size=5,
+    )
+    part = CondaPart(rattler="0.28.0", packages=(package,))
+    spec = msgspec.structs.replace(SMALL.spec, conda=("samtools",), channels=("bioconda",))
+    lock = msgspec.structs.replace(SMALL, conda=part, spec=spec)
+    assert "lock-version = 2\n" in lock.text
+    assert parse_lock(lock.text.encode()).text == lock.text
+    for before, after in (
+        ("lock-version = 2", "lock-version = 1"),
+        ("ababab", "ababac"),
+        ('channel = "bioconda"', 'channel = "https://me:secret@c.invalid/own"'),
+        ('subdir = "linux-64"', 'subdir = "win-64"'),
+        ('file = "samtools-', 'file = "../samtools-'),
+    ):
+        with pytest.raises(Corrupt):
+            parse_lock(lock.text.replace(before, after, 1).encode())

@@ -171,7 +171,7 @@ def test_channels_are_named_without_their_secrets() -> None:
     )
     assert said.conda_channels == ("https://c.invalid/own", "bioconda")
     assert "secret" not in repr(said)
-    assert "https://c.invalid/own, bioconda" in said.unsupported[0]
+    assert "https://c.invalid/own, bioconda" in said.from_channels
     assert said.suggestions == ()
     assert "secret" not in repr(
         found("dependencies: ['https://me:secret@c.invalid/t/a-secret/x::y']")
@@ -190,7 +190,9 @@ def test_what_is_had_elsewhere_is_suggested_and_recorded() -> None:
     accepted, differences = said.accepting_suggestions()
     assert accepted.python == ("numpy==1.26.*", "torch")
     assert accepted.debian == ("git", "r-base-core", "r-cran-survival")
-    assert accepted.unsupported == ()
+    assert (said.unsupported, accepted.unsupported) == ((), ())
+    assert "5 packages" in said.from_channels
+    assert accepted.from_channels == ""
     assert differences == (
         "environment.yml: numpy==1.26.*, torch from PyPI and r-base-core, r-cran-survival, git "
         "from Debian's suite instead of conda (conda-forge)",
@@ -201,7 +203,7 @@ def test_one_package_that_is_nowhere_else_spoils_the_suggestion() -> None:
     """A part of an environment is never suggested."""
     said = found("dependencies: [numpy, samtools]")
     assert said.suggestions == ()
-    assert "no other source is known for samtools" in said.unsupported[0]
+    assert "no other source is known for samtools" in said.from_channels
 
 
 VERSIONS = {

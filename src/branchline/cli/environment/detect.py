@@ -67,10 +67,18 @@ def _as_text(found: Detected) -> str:
         _row("R", found.r_packages),
         _row("Julia", found.julia_packages),
         *(f"note        {note}" for note in found.notes),
+        f"reach       {found.from_channels}" if found.from_channels else "",
         *(f"refused     {sentence}" for sentence in found.unsupported),
         *(f"consent     {each.difference}" for each in found.suggestions),
-        "It can be locked as it is asked for" if not found.unsupported else "",
+        _verdict(found),
     )
+
+
+def _verdict(found: Detected) -> str:
+    if found.unsupported:
+        return ""
+    reached = ", where its channels can be reached" if found.from_channels else ""
+    return f"It can be locked as it is asked for{reached}"
 
 
 def _row(name: str, items: Sequence[str]) -> str:

@@ -140,12 +140,15 @@ def _answer(
 ) -> Answer:
     lock = locked.lock
     wheels = lock.python.wheels if lock.python else ()
-    size = sum(p.size for p in lock.debian.packages) + sum(w.size for w in wheels)
+    condas = lock.conda.packages if lock.conda else ()
+    sizes = [p.size for p in lock.debian.packages] + [p.size for p in condas]
+    size = sum(sizes) + sum(w.size for w in wheels)
     data: dict[str, Any] = {
         "folder": str(folder),
         "lock": lock.digest,
         "suite": lock.debian.suite,
         "debian": len(lock.debian.packages),
+        "conda": len(condas),
         "python": len(wheels),
         "bytes": size,
         "seconds": round(seconds, 3),
@@ -153,6 +156,7 @@ def _answer(
         "notes": list(locked.notes),
     } | diff_as_json(diff)
     counted = f"{len(lock.debian.packages)} Debian packages of {lock.debian.suite}"
+    counted += f", {len(condas)} of conda's" if condas else ""
     counted += f" and {len(wheels)} of Python" if wheels else ""
     changed = "" if before is None else diff_as_text(diff) or "Nothing changed"
     return Answer(

@@ -51,5 +51,5 @@ def _line(change: Change, width: int) -> str:
     versions = f"{change.before} → {change.after}" if both else change.before or change.after
     marks = [mark for mark, said in (("security", change.security),) if said]
     words = [_SIGNS[change.kind], change.name.ljust(width), versions, *marks]
-    part = "" if change.part == "debian" else " (Python)"
+    part = {"debian": "", "conda": " (conda)", "python": " (Python)"}[change.part]
     return "  ".join(words) + part

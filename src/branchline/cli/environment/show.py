@@ -58,6 +58,8 @@ def _lock_as_json(lock: Lock) -> dict[str, Any]:
         "made_from": lock.spec.winner,
         "differences": list(lock.spec.differences),
         "debian": len(lock.debian.packages),
+        "conda": len(lock.conda.packages) if lock.conda else 0,
+        "channels": list(lock.spec.channels or ()),
         "wheels": len(wheels),
         "requested": _requested(lock),
     }
@@ -73,6 +75,8 @@ def _image_as_json(image: Image | None, store: Store) -> dict[str, Any]:
 
 def _requested(lock: Lock) -> list[str]:
     found = [f"{p.name} {p.version}" for p in lock.debian.packages if p.requested]
+    condas = lock.conda.packages if lock.conda else ()
+    found += [f"{p.name} {p.version} (conda)" for p in condas if p.requested]
     wheels = lock.python.wheels if lock.python else ()
     return found + [f"{w.name} {w.version} (Python)" for w in wheels if w.requested]
 
@@ -82,6 +86,9 @@ def _lock_as_text(lock: Lock | None) -> str:
         return "Built from a Dockerfile: not reproducible"
     wheels = len(lock.python.wheels) if lock.python else 0
     python = f", Python {lock.python.version} with {wheels} packages" if lock.python else ""
+    if lock.conda is not None:
+        channels = ", ".join(lock.spec.channels or ())
+        python = f", {len(lock.conda.packages)} of conda's ({channels}){python}"
     requested = _requested(lock)
     return lines(
         f"lock        {lock.digest}",

@@ -6,19 +6,21 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from branchline.environment.image import images
+from branchline.environment.image.conda import build_conda, link_scripts
 from branchline.environment.image.configure import BuildFailed
 from branchline.environment.image.debian import build_base, build_extra
 from branchline.environment.image.differences import refuse_other
-from branchline.environment.image.entries import stacked
+from branchline.environment.image.entries import Layer, stacked
 from branchline.environment.image.image import Image, documents, labels_of
 from branchline.environment.image.meta import build_meta
 from branchline.environment.image.parts import parts_of
 from branchline.environment.image.python import build_wheels, overwritten
-from branchline.environment.image.recipe import RECIPE
+from branchline.environment.image.recipe import CONDA, RECIPE
 from branchline.environment.image.store import Store
 from branchline.environment.image.trees import lay_out, materialise, split
 from branchline.environment.lock.model import Lock
@@ -70,14 +72,19 @@ def _build(lock: Lock, store: Store, progress: Progress, jobs: int) -> Image:
     with _timed("extra", seconds):
         extra = build_extra(lock, store, base, progress=progress, jobs=jobs)
     debian = [base] if extra is None else [base, extra]
+    with _timed("conda", seconds):
+        conda = build_conda(lock, store, debian, progress=progress, jobs=jobs)
     with _timed("wheels", seconds):
-        entries, _, _ = split(stacked([layer.entries for layer in debian]))
-        tree = store.trees / lay_out(entries, store) / "root"
-        wheels = build_wheels(lock, store, tree, progress=progress, jobs=jobs)
+        wheels = build_wheels(
+            lock, store, lambda: _tree([*debian, *conda], store), progress=progress, jobs=jobs
+        )
     with _timed("meta", seconds):
-        below = [*debian, *wheels]
+        below = [*debian, *conda, *wheels]
         parts = parts_of(lock, below, store)
-        layers = [*below, build_meta(lock, below, overwritten(wheels), store, parts)]
+        twice, scripts = overwritten([*conda, *wheels]), link_scripts(conda)
+        if scripts:
+            progress(f"{len(scripts)} link scripts of conda's packages were not run")
+        layers = [*below, build_meta(lock, below, twice, store, parts, scripts)]
     with _timed("image", seconds):
         progress("entering the image")
         written = documents(
@@ -85,11 +92,18 @@ def _build(lock: Lock, store: Store, progress: Progress, jobs: int) -> Image:
             architecture=lock.debian.architecture,
             epoch=lock.epoch,
             labels=labels_of(lock),
+            path=(f"/{CONDA}/bin",) if lock.conda else (),
         )
         refuse_other(lock, written.digest, layers, store)
         image = images.add(store, written, lock=lock)
         materialise(image, store)
     return images.with_seconds(image, seconds)
+
+
+def _tree(layers: Sequence[Layer], store: Store) -> Path:
+    """Return the tree of some layers, laid out."""
+    entries, _, _ = split(stacked([layer.entries for layer in layers]))
+    return store.trees / lay_out(entries, store) / "root"
 
 
 def _tidy(store: Store) -> None:

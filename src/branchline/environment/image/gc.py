@@ -117,19 +117,26 @@ def _objects(store: Store, live: set[Digest]) -> tuple[int, int]:
 
 
 def _pools(store: Store, kept: Iterable[Digest]) -> tuple[int, int]:
-    debs, wheels, texts = set[str](), set[str](), set[str]()
+    debs, wheels, condas, texts = set[str](), set[str](), set[str](), set[str]()
     for digest in kept:
         lock = images.lock_of(store, digest)
         if lock is None:
             continue
         debs |= {package.sha256 for package in lock.debian.packages}
         texts |= {release.inrelease_sha256 for release in lock.debian.releases}
+        if lock.conda is not None:
+            condas |= {package.sha256 for package in lock.conda.packages}
         if lock.python is not None:
             wheels |= {wheel.sha256 for wheel in lock.python.wheels}
             texts.add(lock.python.pylock_sha256)
     found = [
         _pool(pool, needed)
-        for pool, needed in ((store.debs, debs), (store.wheels, wheels), (store.texts, texts))
+        for pool, needed in (
+            (store.debs, debs),
+            (store.wheels, wheels),
+            (store.condas, condas),
+            (store.texts, texts),
+        )
     ]
     return sum(count for count, _ in found), sum(size for _, size in found)
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from branchline.environment.image.entries import Layer
+from branchline.environment.image.recipe import CONDA
 from branchline.environment.lock.model import Lock
 from branchline.foundation.canonical import canonical_json, parse_json
 from branchline.foundation.digest import Digest, WireDigest, digest_of
@@ -25,7 +26,10 @@ LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 """Uncompressed: compressed bytes depend on who compressed them, and with when."""
 
 LABEL = "org.branchline."
-_ENVIRONMENT = ("PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8")
+DEBIAN_PYTHON = "/usr/bin/python3"
+"""Debian's own; wheels are below /usr/local, where it looks for them."""
+
+_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 _LIMIT = 8 << 20
 
 
@@ -55,6 +59,8 @@ class Image:
         lock_digest: Of the lock it was built from; None for one built from a Dockerfile.
         reproducible: Whether the same lock gives the same digest again.
         created: The date of its lock.
+        python: The program that trains' code runs in.
+        path: Where programs are looked for before the usual places; empty for nowhere.
         seconds: How long each phase took, if it was built just now.
     """
 
@@ -64,6 +70,8 @@ class Image:
     lock_digest: Digest | None
     reproducible: bool
     created: datetime
+    python: str = DEBIAN_PYTHON
+    path: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -132,7 +140,12 @@ class Documents:
 
 
 def documents(
-    layers: Sequence[Layer], *, architecture: str, epoch: int, labels: Mapping[str, str]
+    layers: Sequence[Layer],
+    *,
+    architecture: str,
+    epoch: int,
+    labels: Mapping[str, str],
+    path: Sequence[str] = (),
 ) -> Documents:
     """Write an image's documents.
 
@@ -141,6 +154,7 @@ def documents(
         architecture: As Debian calls it.
         epoch: The image's date, in seconds since 1970.
         labels: What the image says of itself, without the prefix.
+        path: Where programs are looked for before the usual places.
     """
     created = _moment(epoch)
     named = {LABEL + key: value for key, value in labels.items()}
@@ -149,7 +163,7 @@ def documents(
             architecture,
             "linux",
             created,
-            Running(_ENVIRONMENT, named),
+            Running((f"PATH={':'.join((*path, *_PATH))}", "LANG=C.UTF-8"), named),
             RootFs("layers", tuple(layer.digest for layer in layers)),
             tuple(History(created, layer.title) for layer in layers),
         )
@@ -166,7 +180,12 @@ def documents(
 
 def labels_of(lock: Lock) -> dict[str, str]:
     """Return what an image built from a lock says of itself."""
-    return {"lock": lock.digest, "recipe": str(lock.recipe), "reproducible": "true"}
+    said = {"lock": lock.digest, "recipe": str(lock.recipe), "reproducible": "true"}
+    if lock.conda is not None:
+        said["path"] = f"/{CONDA}/bin"
+        if lock.conda.python is not None:
+            said["python"] = f"/{CONDA}/bin/python{'.'.join(lock.conda.python.split('.')[:2])}"
+    return said
 
 
 def read_image(found: Documents, digest: Digest) -> Image:
@@ -197,6 +216,8 @@ def read_image(found: Documents, digest: Digest) -> Image:
         Digest(lock) if lock else None,
         labels.get(LABEL + "reproducible") == "true",
         _parsed(config.created),
+        labels.get(LABEL + "python", DEBIAN_PYTHON),
+        labels.get(LABEL + "path", ""),
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+import msgspec
+
 from branchline.environment.image import recipe
 from branchline.environment.image.entries import Entry, Layer, with_folders
 from branchline.environment.image.normal import hashed
@@ -15,7 +17,12 @@ from branchline.environment.lock.sbom import SBOM_NAME
 
 
 def build_meta(
-    lock: Lock, layers: Sequence[Layer], overwritten: Sequence[str], store: Store, sbom: bytes
+    lock: Lock,
+    layers: Sequence[Layer],
+    overwritten: Sequence[str],
+    store: Store,
+    sbom: bytes,
+    scripts: Sequence[str] = (),
 ) -> Layer:
     """Return the topmost layer of an image.
 
@@ -25,12 +32,13 @@ def build_meta(
         overwritten: Paths that more than one wheel brings with different contents.
         store: Holds the lock's texts, and takes the contents.
         sbom: The list of parts (CycloneDX).
+        scripts: Link scripts of conda's packages, which were not run.
     """
-    unnamed = Lock(lock.recipe, lock.epoch, lock.spec, lock.debian, lock.python)
+    unnamed = msgspec.structs.replace(lock, image=None)
     texts = {
         LOCK_NAME: unnamed.text.encode(),
-        "README": _readme(lock, layers, overwritten).encode(),
-        "recipe": _recipe().encode(),
+        "README": _readme(lock, layers, overwritten, scripts).encode(),
+        "recipe": _recipe(conda=lock.conda is not None).encode(),
         SBOM_NAME: sbom,
     }
     if lock.python is not None:
@@ -68,7 +76,9 @@ def pylock(store: Store, sha256: Sha256) -> bytes:
     return store.texts.verified(sha256, size, f"The {PYLOCK_NAME} of the lock").read_bytes()
 
 
-def _readme(lock: Lock, layers: Sequence[Layer], overwritten: Sequence[str]) -> str:
+def _readme(
+    lock: Lock, layers: Sequence[Layer], overwritten: Sequence[str], scripts: Sequence[str]
+) -> str:
     date = datetime.fromtimestamp(lock.epoch, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     parts = [
         "This is an image of Branchline: a root filesystem built from a lock.",
@@ -100,10 +110,24 @@ def _readme(lock: Lock, layers: Sequence[Layer], overwritten: Sequence[str]) -> 
             "More than one wheel brings these files; the last one by name counts:",
             *(f"  /{path}" for path in overwritten),
         ]
+    if scripts:
+        parts += [
+            "",
+            "Packages of conda's bring these scripts for the time of their installation. None was run:",
+            *(f"  /{path}" for path in scripts),
+        ]
     return "\n".join(parts) + "\n"
 
 
-def _recipe() -> str:
+_CONDA = (
+    "   Packages of conda's are checked against their SHA-256 and their own lists, and placed below",
+    f"   /{recipe.CONDA}, which is written where their prefix stands. Modules are compiled as in 3, by",
+    "   their own Python, which wheels are then for, too. No script of a package is run.",
+    f"   The {recipe.MOST_CONDA_LAYERS} largest have a layer each, the others share one.",
+)
+
+
+def _recipe(*, conda: bool) -> str:
     def listed(paths: Sequence[str]) -> list[str]:
         return [f"     /{path}" for path in paths]
 
@@ -121,6 +145,7 @@ def _recipe() -> str:
                 "3. Each wheel is checked against its SHA-256 and its RECORD, installed below /usr/local,",
                 "   and compiled by the image's own Python into modules that need no check (PEP 552).",
                 f"   The {recipe.MOST_WHEEL_LAYERS} largest wheels have a layer each, the others share one.",
+                *(_CONDA if conda else ()),
                 "4. This folder.",
                 "",
                 "Normal form of 1 and 2: all belongs to root; no setuid or setgid; no devices, pipes or",

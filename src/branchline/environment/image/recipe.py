@@ -25,6 +25,12 @@ FOLDERS = (
 MOST_WHEEL_LAYERS = 80
 """So many of the largest wheels have a layer each; container engines stop at 127 layers."""
 
+CONDA = "opt/conda"
+"""Where conda's packages stand."""
+
+MOST_CONDA_LAYERS, MOST_WHEEL_LAYERS_BESIDE = 80, 30
+"""The same for conda's packages; wheels beside them have fewer layers of their own."""
+
 _LEFT_OUT = (
     "usr/share/man/",
     "usr/share/info/",

@@ -2,7 +2,7 @@
 
 ::
 
-    debs/ wheels/ texts/     what locks name, by SHA-256
+    debs/ wheels/ condas/ texts/   what locks name, by SHA-256
     objects/                 contents of files, each once
     layers/                  <digest>.json: paths of a layer; by-key/: which layer comes of what
     images/<digest>/         manifest, configuration, lock, SBOM, signature
@@ -60,6 +60,7 @@ class Store:
             make_folder(self.folder / name, 0o755)
         self.debs = Pool(self.folder / "debs")
         self.wheels = Pool(self.folder / "wheels")
+        self.condas = Pool(self.folder / "condas")
         self.texts = Pool(self.folder / "texts")
         self.objects = Objects(self.folder / "objects")
 

@@ -14,8 +14,9 @@ import stat
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO, Protocol, cast
 
@@ -39,6 +40,34 @@ _MOST_GROWTH, _FREE_GROWTH = 100, 64 << 20
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
+@dataclass(frozen=True)
+class Interpreter:
+    """The Python that wheels are installed for.
+
+    Args:
+        series: Such as "3.11".
+        prefix: What they are installed below.
+        packages_name: What its folder of packages is called.
+        makers: What decides the bytes it compiles: its packages, by SHA-256.
+    """
+
+    series: str
+    prefix: str
+    packages_name: str
+    makers: Sequence[str]
+
+    @property
+    def packages(self) -> str:
+        """The folder of packages, from the root."""
+        return f"{self.prefix[1:]}/lib/python{self.series}/{self.packages_name}"
+
+    @property
+    def program(self) -> str:
+        """The program: conda's in its prefix, Debian's in /usr."""
+        folder = "/usr" if self.prefix == f"/{LOCAL}" else self.prefix
+        return f"{folder}/bin/python{self.series}"
+
+
 class Keeper(Protocol):
     """Takes files over."""
 
@@ -48,14 +77,14 @@ class Keeper(Protocol):
 
 
 def take_apart(
-    file: Path, wheel: Wheel, python: str, keeper: Keeper, scratch: Path
+    file: Path, wheel: Wheel, python: Interpreter, keeper: Keeper, scratch: Path
 ) -> dict[str, Entry]:
     """Return what a wheel installs, by path, its contents handed to the keeper.
 
     Args:
         file: The wheel, whatever it is called here.
         wheel: What the lock says of it.
-        python: The Python it is installed for, such as "3.11".
+        python: The Python it is installed for.
         keeper: Takes the contents.
         scratch: A folder for what is under way.
 
@@ -139,16 +168,17 @@ class _Checked(io.RawIOBase):
 class _Destination(WheelDestination):
     """Turn what `installer` writes into entries and objects."""
 
-    def __init__(self, wheel: Wheel, python: str, keeper: Keeper, scratch: Path) -> None:
+    def __init__(self, wheel: Wheel, python: Interpreter, keeper: Keeper, scratch: Path) -> None:
         self.entries: dict[str, Entry] = {}
         self._wheel, self._keeper, self._scratch = wheel, keeper, scratch
-        self._interpreter = f"/usr/bin/python{python}"
+        self._interpreter = python.program
+        prefix = python.prefix[1:]
         self._schemes: Mapping[str, str] = {
-            "purelib": f"{LOCAL}/lib/python{python}/dist-packages",
-            "platlib": f"{LOCAL}/lib/python{python}/dist-packages",
-            "headers": f"{LOCAL}/include/python{python}/{wheel.name}",
-            "scripts": f"{LOCAL}/bin",
-            "data": LOCAL,
+            "purelib": python.packages,
+            "platlib": python.packages,
+            "headers": f"{prefix}/include/python{python.series}/{wheel.name}",
+            "scripts": f"{prefix}/bin",
+            "data": prefix,
         }
 
     def write_script(self, name: str, module: str, attr: str, section: str) -> RecordEntry:

@@ -9,11 +9,19 @@ from typing import Literal, TypeVar
 from packaging.version import Version
 
 from branchline.environment.lock.debian.versions import is_older
-from branchline.environment.lock.model import DebianPackage, DebianPart, Lock, PythonPart, Wheel
+from branchline.environment.lock.model import (
+    CondaPackage,
+    CondaPart,
+    DebianPackage,
+    DebianPart,
+    Lock,
+    PythonPart,
+    Wheel,
+)
 
 Kind = Literal["added", "removed", "upgraded", "downgraded", "rebuilt"]
 
-P = TypeVar("P", DebianPackage, Wheel)
+P = TypeVar("P", DebianPackage, Wheel, CondaPackage)
 
 _SECURITY = "-security"
 
@@ -23,7 +31,7 @@ class Change:
     """One package that differs.
 
     Args:
-        part: ``debian`` or ``python``.
+        part: ``debian``, ``conda`` or ``python``.
         kind: ``rebuilt`` where the version stayed and the bytes did not.
         before: The version before; empty where there was none.
         after: The version after; empty where there is none.
@@ -31,7 +39,7 @@ class Change:
         security: Whether it is an update from the suite of security updates.
     """
 
-    part: Literal["debian", "python"]
+    part: Literal["debian", "conda", "python"]
     name: str
     kind: Kind
     before: str = ""
@@ -61,6 +69,7 @@ class LockDiff:
 def compare(before: Lock | None, after: Lock) -> LockDiff:
     """Compare two locks; against None, everything was added."""
     changes = [*_debian(before.debian if before else None, after.debian)]
+    changes += _conda(before.conda if before else None, after.conda)
     changes += _python(before.python if before else None, after.python)
     return LockDiff(tuple(changes), tuple(_rest(before, after)) if before else ())
 
@@ -73,6 +82,21 @@ def _debian(before: DebianPart | None, after: DebianPart) -> Iterable[Change]:
         security = kind == "upgraded" and either.suite.endswith(_SECURITY)
         versions = _version(first), _version(last)
         yield Change("debian", name, kind, *versions, either.requested, security)
+
+
+def _conda(before: CondaPart | None, after: CondaPart | None) -> Iterable[Change]:
+    old = {p.name: p for p in (before.packages if before else ())}
+    new = {p.name: p for p in (after.packages if after else ())}
+    for name, first, last, either in _differing(old, new):
+        kind = _kind(first, last, _is_earlier)
+        yield Change("conda", name, kind, _version(first), _version(last), either.requested)
+
+
+def _is_earlier(first: str, last: str) -> bool:
+    """Compare two versions of conda's, as rattler does."""
+    from rattler import Version as CondaVersion
+
+    return CondaVersion(first) < CondaVersion(last)
 
 
 def _python(before: PythonPart | None, after: PythonPart | None) -> Iterable[Change]:
@@ -95,13 +119,13 @@ def _differing(
             yield name, first, None, first
 
 
-def _version(package: DebianPackage | Wheel | None) -> str:
+def _version(package: DebianPackage | Wheel | CondaPackage | None) -> str:
     return package.version if package else ""
 
 
 def _kind(
-    first: DebianPackage | Wheel | None,
-    last: DebianPackage | Wheel | None,
+    first: DebianPackage | Wheel | CondaPackage | None,
+    last: DebianPackage | Wheel | CondaPackage | None,
     older: Callable[[str, str], bool],
 ) -> Kind:
     if first is None:
@@ -119,6 +143,7 @@ def _rest(before: Lock, after: Lock) -> Iterable[str]:
         ("architecture", before.debian.architecture, after.debian.architecture),
         ("build recipe", before.recipe, after.recipe),
         ("Python", _series(before), _series(after)),
+        ("conda's channels", _channels(before), _channels(after)),
         ("uv", _uv(before), _uv(after)),
         ("date", _day(before), _day(after)),
     ):
@@ -134,6 +159,10 @@ def _rest(before: Lock, after: Lock) -> Iterable[str]:
 
 def _series(lock: Lock) -> str:
     return lock.python.version if lock.python else "none"
+
+
+def _channels(lock: Lock) -> str:
+    return ", ".join(lock.spec.channels or ()) or "none"
 
 
 def _uv(lock: Lock) -> str:

@@ -7,10 +7,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
+from branchline.environment.lock.conda.fetch import fetch_conda
 from branchline.environment.lock.debian.fetch import fetch_debs
 from branchline.environment.lock.debian.machine import Machine, read_machine
 from branchline.environment.lock.debian.versions import upstream_of
-from branchline.environment.lock.model import PYLOCK_NAME, Lock, Sha256
+from branchline.environment.lock.model import PYLOCK_NAME, CondaPackage, Lock, Sha256
 from branchline.environment.lock.pool import Pool
 from branchline.environment.lock.python.fetch import fetch_wheels
 from branchline.environment.lock.python.pylock import NamedWheel, every_url, target_of
@@ -29,6 +30,7 @@ class Pools(Protocol):
     folder: Path
     debs: Pool
     wheels: Pool
+    condas: Pool
     texts: Pool
 
 
@@ -39,6 +41,8 @@ def silent(sentence: str) -> None:
 def absent(lock: Lock, store: Pools) -> list[str]:
     """Return the files that a lock names and a store does not have, Debian's first."""
     debs = [p.path.rpartition("/")[2] for p in lock.debian.packages if not store.debs.has(p.sha256)]
+    condas = lock.conda.packages if lock.conda else ()
+    debs += [package.file for package in condas if not store.condas.has(package.sha256)]
     wheels = lock.python.wheels if lock.python else ()
     return debs + [wheel.file for wheel in wheels if not store.wheels.has(wheel.sha256)]
 
@@ -77,6 +81,11 @@ def fetch(
         megabytes = sum(package.size for package in debs) / 1e6
         progress(f"fetching {len(debs)} Debian packages, {megabytes:.1f} MB")
         fetch_debs(debs, lock.debian.suite, machine or read_machine(), cache_of(store), store.debs)
+    condas = [p for p in _condas(lock) if not store.condas.has(p.sha256)]
+    if condas:
+        megabytes = sum(package.size for package in condas) / 1e6
+        progress(f"fetching {len(condas)} packages of conda's, {megabytes:.1f} MB")
+        fetch_conda(condas, store.condas)
     wheels = named_wheels(lock, pylock, store)
     if wheels:
         megabytes = sum(wheel.size or 0 for wheel in wheels) / 1e6
@@ -84,6 +93,10 @@ def fetch(
         suite = suite_named(lock.debian.suite)
         target = target_of(suite, lock.debian.architecture, python_of(lock))
         fetch_wheels(wheels, store.wheels, target)
+
+
+def _condas(lock: Lock) -> Sequence[CondaPackage]:
+    return lock.conda.packages if lock.conda else ()
 
 
 def keep_pylock(lock: Lock, pylock: bytes, store: Pools) -> None:
@@ -133,7 +146,9 @@ def cache_of(store: Pools) -> Path:
 
 
 def python_of(lock: Lock) -> str:
-    """Return the whole version of the Python that a lock's image has."""
+    """Return the whole version of the Python that a lock's wheels are for."""
+    if lock.conda is not None and lock.conda.python is not None:
+        return lock.conda.python
     series = suite_named(lock.debian.suite).python
     name = f"python{series}-minimal"
     return next(

@@ -29,6 +29,18 @@ PythonName = Annotated[str, _matching("[a-z0-9]+(-[a-z0-9]+)*")]
 PythonVersion = Annotated[str, _matching(r"[0-9][A-Za-z0-9.+!]{0,99}")]
 PythonSeries = Annotated[str, _matching(r"3\.[0-9]{1,3}")]
 WheelFile = Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9_.+!-]{0,250}\.whl")]
+CondaName = Annotated[str, _matching(r"[a-z0-9_][a-z0-9_.-]{0,199}")]
+CondaVersion = Annotated[str, _matching(r"[A-Za-z0-9_][A-Za-z0-9_.+!-]{0,199}")]
+CondaBuild = Annotated[str, _matching(r"[A-Za-z0-9_.+]{1,200}")]
+CondaFile = Annotated[str, _matching(r"[A-Za-z0-9_][A-Za-z0-9_.+!-]{0,250}\.(?:conda|tar\.bz2)")]
+Subdir = Annotated[str, _matching(r"noarch|linux-[a-z0-9_]{1,20}")]
+# A channel's name, or its address; never with anybody's password.
+Channel = Annotated[
+    str,
+    _matching(
+        r"(?:[a-z]+://[A-Za-z0-9.:\[\]-]+/)?[A-Za-z0-9][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_.-]+)*/?"
+    ),
+]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 # Up to the last second that calendars of four digits know.
 Epoch = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799)]

@@ -91,6 +91,18 @@ def python_licences(metadata: str) -> tuple[Licence, ...]:
     return _sorted(Licence(name=name) for name in names if name)
 
 
+def conda_licences(said: str) -> tuple[Licence, ...]:
+    """Return what a channel says of a package's licence: an SPDX expression, as its rules ask."""
+    if not said:
+        return ()
+    if said in _SPDX.values():
+        return (Licence(id=said),)
+    joined = any(f" {word} " in said for word in ("AND", "OR", "WITH"))
+    if joined and _EXPRESSION.fullmatch(said):
+        return (Licence(expression=said),)
+    return (_licence(said),)
+
+
 def _licence(name: str) -> Licence:
     known = _SPDX.get(name)
     return Licence(id=known) if known else Licence(name=name[:_LONGEST])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 from packaging.utils import canonicalize_name
 
+from branchline.environment.lock.conda.resolve import lock_conda, of_python
 from branchline.environment.lock.debian.machine import Machine, read_machine
 from branchline.environment.lock.debian.resolve import LockedDebian, lock_debian
 from branchline.environment.lock.fetch import (
@@ -20,6 +21,7 @@ from branchline.environment.lock.fetch import (
 )
 from branchline.environment.lock.model import (
     PYLOCK_NAME,
+    CondaPart,
     DebianPart,
     Lock,
     Sha256,
@@ -31,7 +33,7 @@ from branchline.environment.lock.python.resolve import LockedPython, lock_python
 from branchline.environment.lock.suites import RECIPE
 from branchline.environment.lock.wanted import Options, Wanted, decide
 from branchline.environment.spec import Detected
-from branchline.foundation.errors import Refused
+from branchline.foundation.errors import Refused, Unavailable
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,9 @@ def lock_environment(
     free = _Free.of(options.upgrade, before)
     debian = _debian(wanted, options, store, before, free, machine, progress)
     lock = Lock(RECIPE, _epoch(debian.part), _spec(wanted, options), debian.part)
+    if wanted.conda is not None:
+        conda = _conda(wanted, options, store, before, free, lock, progress)
+        lock = msgspec.structs.replace(lock, conda=conda)
     pylock = b""
     if wanted.has_python:
         python = _python(wanted, options, store, before, free, lock, progress)
@@ -100,6 +105,7 @@ class _Free:
 
     debian: frozenset[str] | None = frozenset()
     python: frozenset[str] | None = frozenset()
+    conda: frozenset[str] | None = frozenset()
 
     @classmethod
     def of(cls, names: Sequence[str] | None, before: Locked | None) -> _Free:
@@ -109,19 +115,20 @@ class _Free:
             Refused: The lock has none of the name.
         """
         if names is None or before is None:
-            return cls(None, None)
+            return cls(None, None, None)
         lock = before.lock
         sources = {source_of(package) for package in lock.debian.packages if package.name in names}
         debian = {p.name for p in lock.debian.packages if source_of(p) in sources}
         wheels = {wheel.name for wheel in (lock.python.wheels if lock.python else ())}
         python = {canonicalize_name(name) for name in names} & wheels
+        conda = {p.name for p in (lock.conda.packages if lock.conda else ())} & set(names)
         for name in names:
-            if name not in debian and canonicalize_name(name) not in wheels:
+            if name not in debian | conda and canonicalize_name(name) not in wheels:
                 raise Refused(
                     f"The lock has no package {name[:80]}, so there is nothing to upgrade",
                     advice="Name one that it has, or ask for it in a spec file or with --with",
                 )
-        return cls(frozenset(debian), frozenset(python))
+        return cls(frozenset(debian), frozenset(python), frozenset(conda))
 
 
 def _debian(
@@ -155,6 +162,46 @@ def _debian(
     return replace(found, evidence={key: evidence[key] for key in named if key in evidence})
 
 
+def _conda(
+    wanted: Wanted,
+    options: Options,
+    store: Pools,
+    before: Locked | None,
+    free: _Free,
+    lock: Lock,
+    progress: Progress,
+) -> CondaPart:
+    assert wanted.conda is not None
+    earlier = before.lock.conda if before else None
+    if (
+        before is not None
+        and earlier is not None
+        and free.conda == frozenset()
+        and _asked_of_channels(before.lock.spec) == _asked_of_channels(lock.spec)
+    ):
+        return earlier
+    progress(f"resolving conda's packages from {', '.join(wanted.conda.channels)}")
+    try:
+        return lock_conda(
+            wanted.conda,
+            wanted.suite,
+            lock.debian.architecture,
+            store.folder / "channels",
+            before=earlier,
+            free=free.conda,
+            offline=options.offline,
+        )
+    except Unavailable as error:
+        if not wanted.instead:
+            raise
+        advice = f"{error.advice}; or accept this with --accept-suggestions: {wanted.instead}"
+        raise Unavailable(error.refused, advice=advice, detail=error.detail) from error
+
+
+def _asked_of_channels(spec: SpecPart) -> tuple[object, ...]:
+    return spec.conda, spec.channels, spec.runtime, spec.lab
+
+
 def _python(
     wanted: Wanted,
     options: Options,
@@ -167,11 +214,13 @@ def _python(
     version = python_of(lock)
     if before is not None and before.lock.python is not None and free.python == frozenset():
         same = _asked(before.lock.spec) == _asked(lock.spec) and options.newest is None
+        same = same and before.lock.conda == lock.conda
         if same and python_of(before.lock) == version:
             return LockedPython(before.lock.python, before.pylock)
     progress(f"resolving the Python packages for {version}")
+    present = of_python(lock.conda) if lock.conda else {}
     return lock_python(
-        wanted.python,
+        replace(wanted.python, present=present),
         target_of(wanted.suite, lock.debian.architecture, version),
         store.wheels,
         before=before.pylock if before else b"",
@@ -195,6 +244,8 @@ def _spec(wanted: Wanted, options: Options) -> SpecPart:
         python_version=wanted.python_version,
         runtime=options.runtime,
         lab=True if wanted.lab else None,
+        conda=wanted.conda.specs if wanted.conda else None,
+        channels=wanted.conda.channels if wanted.conda else None,
         differences=wanted.differences,
     )
 

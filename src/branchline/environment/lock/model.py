@@ -19,6 +19,11 @@ import msgspec
 
 from branchline.environment.lock.kinds import (
     Architecture,
+    Channel,
+    CondaBuild,
+    CondaFile,
+    CondaName,
+    CondaVersion,
     Count,
     DebianName,
     DebianVersion,
@@ -29,6 +34,7 @@ from branchline.environment.lock.kinds import (
     PythonName,
     PythonSeries,
     PythonVersion,
+    Subdir,
     Suite,
     WheelFile,
     WireSha256,
@@ -42,7 +48,8 @@ from branchline.foundation.errors import Corrupt, Refused
 
 LOCK_NAME = "branchline.lock"
 PYLOCK_NAME = "pylock.toml"
-LOCK_VERSION = 1
+LOCK_VERSION = 2
+"""The newest version of the format; a lock without conda's packages is of version 1."""
 MAX_LOCK = 8 << 20
 """The most bytes a lock may have."""
 
@@ -69,6 +76,8 @@ class SpecPart(_Struct, frozen=True, kw_only=True):
         python_version: The Python version a person asked for.
         runtime: Whether what a train's own runner needs (numpy, pyarrow) was asked for, too.
         lab: True where a Jupyter server was asked for, too; else absent.
+        conda: The match specs that channels were asked for; absent where none was.
+        channels: The channels that were asked, in order; absent where none was.
         differences: Where the lock differs from what was asked for, on purpose.
     """
 
@@ -79,6 +88,8 @@ class SpecPart(_Struct, frozen=True, kw_only=True):
     python_version: str | None = None
     runtime: bool = True
     lab: Literal[True] | None = None
+    conda: tuple[str, ...] | None = None
+    channels: tuple[Channel, ...] | None = None
     differences: tuple[str, ...] = ()
 
 
@@ -173,18 +184,61 @@ class PythonPart(_Struct, frozen=True, kw_only=True):
     )
 
 
+class CondaPackage(_Struct, frozen=True, kw_only=True):
+    """One conda package.
+
+    Args:
+        name: Its name.
+        build: Its build, which tells packages of one version apart.
+        channel: The channel that has it, as it was asked for.
+        subdir: Where it stands there: ``noarch``, or the platform it is for.
+        file: Its file's name.
+        size: Bytes of the file.
+        licence: What the channel says of its licence.
+        python: Whether it is of Python's: it needs Python, and stands for PyPI's of its name.
+        requested: Whether a person asked for it by name.
+    """
+
+    name: CondaName
+    version: CondaVersion
+    build: CondaBuild
+    channel: Channel
+    subdir: Subdir
+    file: CondaFile
+    sha256: WireSha256
+    size: Count
+    licence: str = ""
+    python: bool = False
+    requested: bool = False
+
+
+class CondaPart(_Struct, frozen=True, kw_only=True):
+    """The conda packages; ``rattler`` is the version of the library that chose them."""
+
+    rattler: str
+    packages: Annotated[tuple[CondaPackage, ...], msgspec.Meta(max_length=20_000)] = msgspec.field(
+        name="package", default=()
+    )
+
+    @property
+    def python(self) -> str | None:
+        """The whole version of the Python among them; None where there is none."""
+        return next((p.version for p in self.packages if p.name == "python"), None)
+
+
 class _Image(_Struct, frozen=True, kw_only=True):
     digest: WireDigest
     check: WireDigest
 
 
 class _Form(_Struct, frozen=True, kw_only=True):
-    lock_version: Literal[1]
+    lock_version: Literal[1, 2]
     digest: WireDigest
     recipe: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
     epoch: Epoch
     spec: SpecPart
     debian: DebianPart
+    conda: CondaPart | None = None
     python: PythonPart | None = None
     image: _Image | None = None
 
@@ -204,6 +258,7 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
     debian: DebianPart
     python: PythonPart | None = None
     image: Digest | None = None
+    conda: CondaPart | None = None
 
     @cached_property
     def digest(self) -> Digest:
@@ -233,7 +288,7 @@ def parse_lock(data: bytes) -> Lock:
     """
     form = _form(data)
     image = form.image.digest if form.image else None
-    lock = Lock(form.recipe, form.epoch, form.spec, form.debian, form.python, image)
+    lock = Lock(form.recipe, form.epoch, form.spec, form.debian, form.python, image, form.conda)
     _refuse_twice(lock)
     if lock.digest != form.digest:
         raise _changed(f"its content has the digest {lock.digest}, its head says {form.digest}")
@@ -280,6 +335,7 @@ def _refuse_twice(lock: Lock) -> None:
     for what, names in (
         ("package", sorted((p.name, p.architecture) for p in lock.debian.packages)),
         ("release", sorted((r.suite, r.inrelease_sha256) for r in lock.debian.releases)),
+        ("conda package", sorted((p.name,) for p in (lock.conda.packages if lock.conda else ()))),
         ("wheel", sorted((w.name,) for w in (lock.python.wheels if lock.python else ()))),
     ):
         for name, other in pairwise(names):
@@ -295,7 +351,8 @@ def _text(lock: Lock, digest: Digest | None) -> str:
 
 def _tables(lock: Lock, digest: Digest | None) -> Iterator[str]:
     """Write the tables in their one order; every list of tables is sorted by what names its items."""
-    head: dict[str, Value | None] = {"lock-version": LOCK_VERSION, "digest": digest}
+    version = 1 if lock.conda is None else LOCK_VERSION
+    head: dict[str, Value | None] = {"lock-version": version, "digest": digest}
     yield table("", head | {"recipe": lock.recipe, "epoch": lock.epoch})
     yield table("[spec]", _plain(lock.spec))
     debian = lock.debian
@@ -304,6 +361,10 @@ def _tables(lock: Lock, digest: Digest | None) -> Iterator[str]:
         yield table("[[debian.release]]", _plain(release) | {"date": _date(release.date)})
     for package in sorted(debian.packages, key=lambda p: (p.name, p.architecture)):
         yield table("[[debian.package]]", _plain(package))
+    if lock.conda is not None:
+        yield table("[conda]", {"rattler": lock.conda.rattler})
+        for conda in sorted(lock.conda.packages, key=lambda p: p.name):
+            yield table("[[conda.package]]", _plain(conda))
     if lock.python is not None:
         yield table("[python]", _plain(lock.python))
         for wheel in sorted(lock.python.wheels, key=lambda w: w.name):

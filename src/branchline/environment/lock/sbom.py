@@ -16,8 +16,13 @@ from typing import Any
 from urllib.parse import quote
 
 from branchline.environment.lock.debian.versions import without_rebuild
-from branchline.environment.lock.licences import Licence, debian_licences, python_licences
-from branchline.environment.lock.model import DebianPackage, Lock, Wheel, source_of
+from branchline.environment.lock.licences import (
+    Licence,
+    conda_licences,
+    debian_licences,
+    python_licences,
+)
+from branchline.environment.lock.model import CondaPackage, DebianPackage, Lock, Wheel, source_of
 
 SBOM_NAME = "sbom.cdx.json"
 
@@ -41,7 +46,7 @@ class Texts:
 def list_of_parts(lock: Lock, texts: Texts) -> bytes:
     """Return the list of a lock's parts: JSON, the same bytes for the same lock and texts."""
     root = f"lock:{lock.digest}"
-    parts = [*_debian(lock, texts), *_python(lock, texts)]
+    parts = [*_debian(lock, texts), *_conda(lock), *_python(lock, texts)]
     document = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -88,6 +93,25 @@ def wheel_url(wheel: Wheel) -> str:
     return _purl("pypi", wheel.name, wheel.version, {"file_name": wheel.file})
 
 
+def conda_url(package: CondaPackage) -> str:
+    """Return a conda package's URL (purl), ``pkg:conda/…``."""
+    said = {"build": package.build, "channel": package.channel, "subdir": package.subdir}
+    kind = "conda" if package.file.endswith(".conda") else "tar.bz2"
+    return _purl("conda", package.name, package.version, said | {"type": kind})
+
+
+def _conda(lock: Lock) -> Iterator[dict[str, Any]]:
+    for package in sorted(lock.conda.packages if lock.conda else (), key=lambda p: p.name):
+        said = {
+            "requested": "yes" if package.requested else "no",
+            "file": package.file,
+            "channel": package.channel,
+            "subdir": package.subdir,
+            "build": package.build,
+        }
+        yield _part(package, conda_url(package), conda_licences(package.licence), said)
+
+
 def _debian(lock: Lock, texts: Texts) -> Iterator[dict[str, Any]]:
     suite = lock.debian.suite
     for package in sorted(lock.debian.packages, key=lambda p: (p.name, p.architecture)):
@@ -111,7 +135,10 @@ def _python(lock: Lock, texts: Texts) -> Iterator[dict[str, Any]]:
 
 
 def _part(
-    package: DebianPackage | Wheel, url: str, licences: Iterable[Licence], said: Mapping[str, str]
+    package: DebianPackage | Wheel | CondaPackage,
+    url: str,
+    licences: Iterable[Licence],
+    said: Mapping[str, str],
 ) -> dict[str, Any]:
     part: dict[str, Any] = {
         "type": "library",

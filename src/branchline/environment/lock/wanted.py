@@ -11,10 +11,13 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from branchline.environment.lock.conda.channels import channels_meant
+from branchline.environment.lock.conda.resolve import CondaWanted
 from branchline.environment.lock.model import Lock, SpecPart
 from branchline.environment.lock.python.resolve import PythonWanted
 from branchline.environment.lock.suites import LAB, RUNTIME, SUITES, Suite, pythons, suite_named
 from branchline.environment.spec import Detected
+from branchline.environment.spec.conda import parse_match_spec
 from branchline.foundation.digest import Digest
 from branchline.foundation.errors import Refused
 
@@ -71,6 +74,9 @@ class Wanted:
     suite: Suite
     debian: tuple[str, ...]
     python: PythonWanted
+    conda: CondaWanted | None = None
+    instead: str = ""
+    """What a person could accept in place of conda's packages."""
     lab: bool = False
     python_version: str | None = None
     files: Mapping[str, Digest] = field(default_factory=dict)
@@ -100,12 +106,14 @@ def decide(detected: Detected | None, options: Options, before: Lock | None) -> 
         asked, differences = asked.accepting_suggestions()
     _refuse_unsupported(asked)
     suite = _suite(asked, options, before.debian.suite if before else None)
-    python_difference = _python(asked, options, suite, agreed)
-    added = tuple(_requirement(text) for text in options.with_python)
     lab = bool(before and before.spec.lab) if options.lab is None else options.lab
+    more = (*(RUNTIME if options.runtime else ()), *(LAB if lab else ()))
+    conda = _conda(asked, options, more)
+    python_difference = () if conda else _python(asked, options, suite, agreed)
+    added = tuple(_requirement(text) for text in options.with_python)
     wanted = PythonWanted(
         requirements=tuple(dict.fromkeys((*asked.python, *added))),
-        more=(*(RUNTIME if options.runtime else ()), *(LAB if lab else ())),
+        more=() if conda else more,
         constraints=asked.constraints,
         hashes=asked.hashes,
     )
@@ -114,6 +122,8 @@ def decide(detected: Detected | None, options: Options, before: Lock | None) -> 
         suite=suite,
         debian=tuple(sorted({*asked.debian, *options.with_debian})),
         python=wanted,
+        conda=conda,
+        instead="; ".join(each.difference for each in asked.suggestions) if conda else "",
         lab=lab,
         python_version=asked.python_version,
         files=asked.files,
@@ -132,6 +142,23 @@ def _refuse_unsupported(asked: Detected) -> None:
     raise Refused(
         asked.unsupported[0], advice=advice, detail={"unsupported": list(asked.unsupported)}
     )
+
+
+def _conda(asked: Detected, options: Options, more: Sequence[str]) -> CondaWanted | None:
+    """Return what channels are asked for; None where nothing has to come from one.
+
+    Their Python is the environment's then, so what else is needed of it comes from there, too.
+    """
+    if not asked.from_channels:
+        return None
+    if options.python is not None:
+        raise Refused(
+            "Python comes from conda's channels here, as environment.yml says",
+            advice=f"Write python={options.python} there",
+        )
+    named = {parse_match_spec("", text).name for text in asked.conda}
+    unnamed = tuple(name for name in ("python", *more) if name not in named)
+    return CondaWanted(asked.conda, unnamed, channels_meant(asked.conda_channels))
 
 
 def _suite(asked: Detected, options: Options, before: str | None) -> Suite:

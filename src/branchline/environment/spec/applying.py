@@ -217,17 +217,17 @@ def _conda_name(draft: Draft) -> str:
 def _foreign(
     draft: Draft, path: str, foreign: Sequence[MatchSpec], from_channels: Sequence[str]
 ) -> None:
-    """Say that channels cannot be had, and where else all of their packages could be."""
+    """Say what has to come from channels, and where else all of it could be had."""
     channels = ", ".join(from_channels) or "defaults"
     names = ", ".join(spec.name for spec in foreign[:5])
     more = ", …" if len(foreign) > 5 else ""
     sentence = (
-        f"{path} takes {counted(len(foreign), 'package')} ({names}{more}) from conda "
-        f"({channels}), which nothing here resolves"
+        f"{path} takes {counted(len(foreign), 'package')} ({names}{more}) from conda ({channels})"
     )
+    draft.from_channels = sentence
     python, debian, nowhere = elsewhere(foreign)
     if nowhere:
-        draft.cannot(f"{sentence}; no other source is known for {', '.join(nowhere[:5])}")
+        draft.from_channels = f"{sentence}; no other source is known for {', '.join(nowhere[:5])}"
         return
     places = " and ".join(
         f"{', '.join(names)} from {place}"
@@ -235,7 +235,7 @@ def _foreign(
         if names
     )
     difference = f"{path}: {places} instead of conda ({channels})"
-    draft.cannot(sentence, Suggestion(sentence, difference, tuple(debian), tuple(python)))
+    draft.suggestions.append(Suggestion(sentence, difference, tuple(debian), tuple(python)))
 
 
 def _add(draft: Draft, found: Requirements) -> None:

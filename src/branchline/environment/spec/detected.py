@@ -13,7 +13,8 @@ class Suggestion(msgspec.Struct, frozen=True):
     """A way to have what cannot be locked as it was asked for; taken only with a person's consent.
 
     Args:
-        settles: The sentence of ``Detected.unsupported`` that consent would settle.
+        settles: The sentence of ``Detected.unsupported``, or its ``from_channels``, that consent
+            would settle.
         difference: What then differs from what was asked for, as it is recorded in the lock.
         debian: Debian packages to take instead.
         python: Requirement lines to take instead.
@@ -51,9 +52,11 @@ class Detected(msgspec.Struct, frozen=True, kw_only=True):
         r_packages: R packages that ``install.R`` and ``DESCRIPTION`` ask for, sorted.
         julia_packages: Julia packages that an applied project names, sorted.
         files: The digest of each applied file, and of what those refer to, by path in the tree.
+        from_channels: A sentence: what has to come from which channels, as far as they can be
+            reached; empty where nothing has to.
         unsupported: Sentences; where there is one, no lock can hold the whole environment, and
             none must be made of a part of it.
-        suggestions: What would settle some of ``unsupported``, with consent.
+        suggestions: What would settle some of ``unsupported``, or ``from_channels``, with consent.
         package: Whether the winner would install the folder itself with pip.
         post_build: The path of ``postBuild`` where the winner runs it.
         start: The path of ``start`` where the winner runs it.
@@ -77,6 +80,7 @@ class Detected(msgspec.Struct, frozen=True, kw_only=True):
     r_packages: tuple[str, ...] = ()
     julia_packages: tuple[str, ...] = ()
     files: Mapping[str, Digest] = msgspec.field(default_factory=dict)
+    from_channels: str = ""
     unsupported: tuple[str, ...] = ()
     suggestions: tuple[Suggestion, ...] = ()
     package: bool = False
@@ -93,6 +97,7 @@ class Detected(msgspec.Struct, frozen=True, kw_only=True):
             self,
             debian=tuple(sorted({*self.debian, *debian})),
             python=tuple(dict.fromkeys((*self.python, *python))),
+            from_channels="" if self.from_channels in settled else self.from_channels,
             unsupported=tuple(text for text in self.unsupported if text not in settled),
             suggestions=(),
         )

@@ -290,7 +290,8 @@ DIFFERENCES = (
         _N,
         "`environment.yml` with packages other than Python, pip, setuptools and wheel",
         "asks the channels",
-        "names the channels; with consent, packages that PyPI or Debian has, too, are taken there",
+        "asks them, too, where they can be reached, else names them; with consent, packages that "
+        "PyPI or Debian has, too, are taken there",
     ),
     Difference(
         "r-packages",

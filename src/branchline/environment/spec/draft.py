@@ -113,6 +113,7 @@ class Draft:
     conda_channels: tuple[str, ...] = ()
     r_packages: tuple[str, ...] = ()
     julia_packages: tuple[str, ...] = ()
+    from_channels: str = ""
     unsupported: dict[str, None] = field(default_factory=dict)
     suggestions: list[Suggestion] = field(default_factory=list)
     package: bool = False
@@ -164,6 +165,7 @@ class Draft:
             r_packages=self.r_packages,
             julia_packages=self.julia_packages,
             files={path: digest_of(files[path]) for path in sorted(self.applied | self.referred)},
+            from_channels=self.from_channels,
             unsupported=tuple(self.unsupported),
             suggestions=tuple(self.suggestions),
             package=self.package,

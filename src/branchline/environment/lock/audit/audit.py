@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from branchline.environment.lock.audit.findings import Data, Report, Update, Weakness
 from branchline.environment.lock.audit.osv import known_to_advisories, read_advisories
 from branchline.environment.lock.audit.tracker import known_to_tracker, read_tracker
+from branchline.environment.lock.conda.resolve import of_python
 from branchline.environment.lock.debian.apt import AptRoot
 from branchline.environment.lock.debian.machine import Machine, read_machine
 from branchline.environment.lock.debian.resolve import release_date
@@ -51,6 +52,7 @@ def audit(
     parts = [
         _tracked(lock, tracker or folder / TRACKER),
         _advised(lock, advisories or folder / ADVISORIES),
+        *([_conda(lock)] if lock.conda else []),
     ]
     updates, lists = _updates(lock.debian, store, machine, offline)
     weaknesses = sorted(weakness for found, _ in parts for weakness in found)
@@ -67,12 +69,31 @@ def _tracked(lock: Lock, file: Path) -> tuple[Sequence[Weakness], Data]:
 
 def _advised(lock: Lock, place: Path) -> tuple[Sequence[Weakness], Data]:
     what = "Python advisories"
-    if lock.python is None:
+    part = _of_python(lock)
+    if part is None:
         return (), Data(what, True, "not needed: the lock has no Python part")
     if not place.exists():
         return (), Data(what, False, f"no weakness of a wheel can be known; not at {place}")
-    found = list(known_to_advisories(lock.python, read_advisories(place)))
+    found = list(known_to_advisories(part, read_advisories(place)))
     return found, Data(what, True, f"{place}, of {_day(place)}")
+
+
+def _of_python(lock: Lock) -> Mapping[str, str] | None:
+    """Return the versions of Python's distributions, wheels and conda's packages alike."""
+    if lock.python is None and lock.conda is None:
+        return None
+    wheels = {wheel.name: wheel.version for wheel in (lock.python.wheels if lock.python else ())}
+    return {**(of_python(lock.conda) if lock.conda else {}), **wheels}
+
+
+def _conda(lock: Lock) -> tuple[Sequence[Weakness], Data]:
+    packages = lock.conda.packages if lock.conda else ()
+    others = sum(1 for package in packages if not package.python)
+    return (), Data(
+        "what is known of conda's packages",
+        False,
+        f"no weakness of {others} packages can be known; those of Python's count as PyPI's",
+    )
 
 
 def _updates(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,6 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from branchline.environment.lock.audit.findings import Weakness
-from branchline.environment.lock.model import PythonPart, Wheel
 from branchline.foundation.decoding import decode_json
 from branchline.foundation.errors import Refused
 
@@ -76,20 +75,21 @@ def read_advisories(place: Path) -> Iterator[Advisory]:
         yield from _parse(data, str(place))
 
 
-def known_to_advisories(part: PythonPart, advisories: Iterable[Advisory]) -> Iterator[Weakness]:
-    """Yield the weaknesses of locked wheels that advisories name."""
-    wheels = {wheel.name: wheel for wheel in part.wheels}
+def known_to_advisories(
+    versions: Mapping[str, str], advisories: Iterable[Advisory]
+) -> Iterator[Weakness]:
+    """Yield the weaknesses that advisories name of locked distributions, given by their versions."""
     found: dict[tuple[str, str], list[Weakness]] = defaultdict(list)
     for advisory in advisories:
         if advisory.withdrawn:
             continue
         for affected in advisory.affected:
-            wheel = wheels.get(canonicalize_name(affected.package.name))
-            if wheel is None or affected.package.ecosystem != _ECOSYSTEM:
+            name = canonicalize_name(affected.package.name)
+            if name not in versions or affected.package.ecosystem != _ECOSYSTEM:
                 continue
-            fixes = _fixes(affected, wheel.version)
+            fixes = _fixes(affected, versions[name])
             if fixes is not None:
-                found[wheel.name, advisory.id].append(_weakness(advisory, wheel, fixes))
+                found[name, advisory.id].append(_weakness(advisory, name, versions[name], fixes))
     for same in found.values():
         # An advisory may name a package more than once: one entry for each line of versions.
         yield max(same, key=lambda weakness: weakness.fixed)
@@ -105,12 +105,12 @@ def _parse(data: bytes, what: str) -> Iterator[Advisory]:
         raise Refused(f"{what} is not an advisory in the OSV format: {error}") from error
 
 
-def _weakness(advisory: Advisory, wheel: Wheel, fixed: str) -> Weakness:
+def _weakness(advisory: Advisory, name: str, version: str, fixed: str) -> Weakness:
     said = advisory.summary or advisory.details.strip().partition("\n")[0]
     return Weakness(
         "python",
-        wheel.name,
-        wheel.version,
+        name,
+        version,
         advisory.id,
         fixed,
         summary=" ".join(said.split())[:_SUMMARY],

@@ -72,7 +72,7 @@ def fetch_wheels(
 
 def _fetch_all(wheels: Sequence[NamedWheel], pool: Pool) -> dict[NamedWheel, BranchlineError]:
     """Fetch what can be fetched; return the rest, each with its reason."""
-    opener = _Opener()
+    opener = Opener()
     failed: dict[NamedWheel, BranchlineError] = {}
     with pool.scratch() as folder, ThreadPoolExecutor(_AT_ONCE) as threads:
         jobs = {
@@ -87,7 +87,7 @@ def _fetch_all(wheels: Sequence[NamedWheel], pool: Pool) -> dict[NamedWheel, Bra
     return failed
 
 
-def _fetch_one(wheel: NamedWheel, opener: _Opener, file: Path, pool: Pool) -> None:
+def _fetch_one(wheel: NamedWheel, opener: Opener, file: Path, pool: Pool) -> None:
     try:
         with opener.open(wheel.url) as answer, file.open("wb") as out:
             while piece := answer.read(_PIECE):
@@ -150,7 +150,7 @@ def _places(
     return places, next((error for _, error in answers if error), None)
 
 
-class _Opener:
+class Opener:
     """Opens URLs with the machine's certificates, proxies and credentials."""
 
     def __init__(self) -> None:

@@ -26,12 +26,14 @@ class PythonWanted:
         more: Requirements that nobody named: what a train's runner needs, or a Jupyter server.
         constraints: Requirements that bound versions and install nothing.
         hashes: The only hashes that are accepted, by requirement.
+        present: What is there already, from elsewhere: versions by normalised name.
     """
 
     requirements: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     hashes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    present: Mapping[str, str] = field(default_factory=dict)
 
     def names(self, target: Target) -> set[str]:
         """Return the names asked for that count on a target."""
@@ -80,7 +82,7 @@ def lock_python(
     more = [text for text in wanted.more if canonicalize_name(Requirement(text).name) not in asked]
     question = Question(
         requirements=[*wanted.requirements, *more],
-        constraints=wanted.constraints,
+        constraints=(*wanted.constraints, *(f"{n}=={v}" for n, v in wanted.present.items())),
         python=target.python,
         platform=target.uv_platform,
         before=before,
@@ -88,7 +90,8 @@ def lock_python(
         newest=newest,
         offline=offline,
     )
-    named = read_pylock(compile_pylock(question), target)
+    resolved = read_pylock(compile_pylock(question), target)
+    named = tuple(wheel for wheel in resolved if wheel.name not in wanted.present)
     _check_hashes(wanted, named)
     unknown = [wheel for wheel in named if wheel.size is None]
     fetch_wheels(unknown, wheels, target, offline=offline)
