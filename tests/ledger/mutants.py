@@ -6,7 +6,8 @@
 Each mutant (``mutating``) runs in a forked child, in which the module is compiled from the changed
 tree, against the tests that concern the module. What no test notices is printed: a test is missing,
 or the change means nothing. Those that mean nothing stand in ``equivalents.toml`` with the reason,
-and do not count; one that stands there and is noticed, or is no mutant any more, is an error.
+and do not count; one that stands there and is noticed, or is no mutant any more, is an error. Told
+to end (``timeout 170 …``), it says how far it came.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 if __name__ == "__main__":  # as a script: the folders are the package, as pytest sees them
     package = ModuleType("tests")
@@ -101,6 +103,7 @@ def is_noticed(mutant: Mutant | None, module: str, patience: float) -> bool:
         os.dup2(null, 2)
         if mutant:
             sys.meta_path.insert(0, _Finder(mutant))
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         import pytest  # loaded already, by the parent
 
         files = [str(ROOT / f"tests/ledger/test_{name}.py") for name in TESTS[module]]
@@ -130,6 +133,7 @@ class Trial:
         self._workers, self._share = workers, share
         self._equivalent = _equivalents()
         self.tried = self.noticed = self.errors = 0
+        self._so_far = "nothing was tried yet"
 
     def run(self, module: str) -> None:
         """Try a module's mutants; say what was not noticed."""
@@ -152,8 +156,14 @@ class Trial:
                 equivalent = mutant.name in self._equivalent
                 self._judge(mutant, found, equivalent)
                 tried, noticed = tried + (not equivalent), noticed + (found and not equivalent)
+                self._so_far = f"{module}: {noticed} of {tried} noticed, of {len(chosen)} to try"
         _say(f"{module}: {noticed} of {tried} noticed, {len(chosen) - tried} mean nothing")
         self.tried, self.noticed = self.tried + tried, self.noticed + noticed
+
+    def end(self) -> NoReturn:
+        """Say how far it came, for whoever gave it some minutes only."""
+        _say(f"ended early; {self._so_far}")
+        os._exit(3)
 
     def _judge(self, mutant: Mutant, found: bool, equivalent: bool) -> None:
         name = mutant.name
@@ -208,6 +218,7 @@ def main() -> int:
     for name in ("hypothesis", "pytest", "sqlalchemy", "cryptography.hazmat.primitives", "cbor2"):
         importlib.import_module(name)
     trial = Trial(len(os.sched_getaffinity(0)), given.share)
+    signal.signal(signal.SIGTERM, lambda *_: trial.end())
     for module in given.module or TESTS:
         trial.run(module)
     if trial.errors or not trial.tried:
