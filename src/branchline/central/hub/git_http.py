@@ -7,34 +7,28 @@ git calls a hook of ours, the hook asks here, and nothing is let in before it st
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 from aiohttp import web
 
+from branchline.central.hub.child import Child
 from branchline.central.hub.door import Visitor, refusal, visitor_of
 from branchline.central.hub.hosting import Hub
 from branchline.central.hub.receiving import Question, Receiving
 from branchline.central.hub.rights import Standing
 from branchline.foundation.durable import write_durably
-from branchline.foundation.errors import BranchlineError, Refused, Unavailable
+from branchline.foundation.errors import BranchlineError, Refused
 from branchline.journey.hosting import Right
 from branchline.project.git.command import clean_environment
-
-log = logging.getLogger("branchline.central.hub")
 
 PUSH_LIMIT = 2 << 30
 """The most bytes of one push; large data are git-annex's."""
 ASK_LIMIT = 16 << 20
 """The most bytes with which a client says what it has and wants."""
-LONGEST = 1800.0
-"""The most seconds that git works on one request."""
-
-_PIECE = 1 << 16
 _SERVICES: Mapping[str, Right] = {"git-upload-pack": "read", "git-receive-pack": "write"}
 _PROTOCOL = re.compile(r"^version=[012](:[a-z0-9=:]{0,64})?$")
 _HOOK = """\
@@ -160,96 +154,6 @@ class GitDoor:
         return environment
 
 
-class Child:
-    """Git, answering one request.
-
-    Args:
-        words: What follows ``git``.
-        folder: The repository.
-        environment: Its variables.
-        handed: Descriptors it inherits, by the variables that name them.
-        closed: Those that are its alone once it has started.
-    """
-
-    def __init__(
-        self,
-        words: Sequence[str],
-        folder: Path,
-        environment: Mapping[str, str],
-        handed: Mapping[str, int],
-        closed: Sequence[int] = (),
-    ) -> None:
-        self._words, self._folder, self._closed = words, folder, closed
-        numbers = {name: str(number) for name, number in handed.items()}
-        self._environment, self._handed = {**environment, **numbers}, tuple(handed.values())
-
-    async def serve(
-        self, request: web.Request, response: web.StreamResponse, limit: int, head: bytes = b""
-    ) -> web.StreamResponse:
-        """Pass the request's body in and what comes out back, within bounds.
-
-        Args:
-            request: What came.
-            response: What is answered.
-            limit: The most bytes of the body.
-            head: Stands before what comes out.
-        """
-        if (request.content_length or 0) > limit:
-            self._close()
-            return refusal(Refused(f"At most {limit} bytes are accepted"))
-        try:
-            process = await asyncio.create_subprocess_exec(
-                "git",
-                *self._words,
-                cwd=self._folder,
-                env=self._environment,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                pass_fds=self._handed,
-                process_group=0,
-            )
-        except OSError:
-            return refusal(Unavailable("Git cannot be started here now", advice="Try again later"))
-        finally:
-            self._close()
-        feeding = asyncio.create_task(_feed(request, process, limit))
-        try:
-            async with asyncio.timeout(LONGEST):
-                return await self._answer(request, response, process, head)
-        except TimeoutError:
-            log.warning("git %s took too long", self._words[0])
-            response.force_close()
-            return response
-        finally:
-            _kill(process)
-            feeding.cancel()
-            with suppress(asyncio.CancelledError, ConnectionError, Refused):
-                await feeding
-            await process.wait()
-
-    async def _answer(
-        self,
-        request: web.Request,
-        response: web.StreamResponse,
-        process: asyncio.subprocess.Process,
-        head: bytes,
-    ) -> web.StreamResponse:
-        assert process.stdout is not None, "asked for"
-        await response.prepare(request)
-        if head:
-            await response.write(head)
-        while piece := await process.stdout.read(_PIECE):
-            await response.write(piece)
-        await process.wait()
-        await response.write_eof()
-        return response
-
-    def _close(self) -> None:
-        for each in self._closed:
-            os.close(each)
-
-
 def settings(hooks: Path) -> dict[str, str | None]:
     """Return git's settings for serving: they win over all that a repository says.
 
@@ -282,23 +186,6 @@ def settings(hooks: Path) -> dict[str, str | None]:
     }
 
 
-async def _feed(request: web.Request, process: asyncio.subprocess.Process, limit: int) -> None:
-    """Pass a body on to git; one that is too long, or is cut off, ends git."""
-    assert process.stdin is not None, "asked for"
-    size = 0
-    try:
-        async for piece in request.content.iter_any():
-            size += len(piece)
-            if size > limit:
-                raise Refused(f"At most {limit} bytes are accepted")
-            process.stdin.write(piece)
-            await process.stdin.drain()
-        process.stdin.close()
-    except (ConnectionError, Refused):
-        _kill(process)
-        raise
-
-
 async def _question(reader: asyncio.StreamReader) -> Question | None:
     """Read what the hook asks; None if git came to no question."""
     found: list[str] = []
@@ -315,11 +202,6 @@ async def _ended(task: asyncio.Task[None]) -> None:
         task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, 9)
 
 
 def _response(kind: str) -> web.StreamResponse:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from branchline.central.hub.annex_lines import file_of_key, key_of_file, place_of
 from branchline.central.hub.rights import Standing
-from branchline.foundation.durable import make_folder, sync_folder, write_durably
+from branchline.foundation.durable import make_folder, sync_file, sync_folder, write_durably
 from branchline.foundation.errors import Unavailable
 from branchline.project.git.command import Git, call, clean_environment
 from branchline.project.git.intake import BRANCH as ANNEX
@@ -98,8 +98,25 @@ class Repositories:
 
     def has_content(self, hosted: str, key: str) -> bool:
         """Tell whether a content is at the hub, by the disk's word."""
+        return self._content(hosted, key).is_file()
+
+    def settle(self, hosted: str, key: str) -> None:
+        """Make a content that is there durable, with its place; what is not there is left out."""
+        file = self._content(hosted, key)
+        if file.is_file():
+            sync_file(file)
+            for folder in list(file.parents)[:4]:
+                sync_folder(folder)
+
+    def settle_part(self, hosted: str, key: str) -> None:
+        """Make what came of a content so far durable."""
+        part = self.path(hosted) / "annex" / "tmp" / file_of_key(key)
+        if part.is_file():
+            sync_file(part)
+
+    def _content(self, hosted: str, key: str) -> Path:
         name = file_of_key(key)
-        return (self.path(hosted) / "annex" / "objects" / place_of(key) / name / name).is_file()
+        return self.path(hosted) / "annex" / "objects" / place_of(key) / name / name
 
     @asynccontextmanager
     async def alone(self, hosted: str, descriptor: int | None = None) -> AsyncIterator[None]:
