@@ -80,8 +80,16 @@ def test_languages_that_nothing_resolves() -> None:
     )
     assert (julia.winner, julia.language_version) == ("JuliaProjectToml", "1.10")
     assert julia.julia_packages == ("Plots",)
-    assert "Julia 1.10 with 1 package" in julia.unsupported[0]
-    assert "Nix channel" in of(default_nix="{}").unsupported[0]
+    assert "Julia 1.10 with 1 package (Plots) from Julia's registry" in julia.unsupported[0]
+    assert "write a Dockerfile" in julia.unsupported[0]
+    assert "a Nix channel it does not name" in of(default_nix="{}").unsupported[0]
+    nix = of(
+        default_nix="# <old>\nimport <nixpkgs/lib> {} # <older>\n"
+        'fetchTarball "https://me:secret@x.invalid/nixos.tar.gz"\n'
+    )
+    said = "the Nix channel nixpkgs, https://x.invalid/nixos.tar.gz, which nothing here resolves"
+    assert said in nix.unsupported[0]
+    assert "secret" not in nix.unsupported[0]
 
 
 def run(*words: str) -> tuple[int, str, str]:

@@ -10,6 +10,7 @@ from branchline.environment.spec.detected import Suggestion
 from branchline.environment.spec.draft import Draft
 from branchline.environment.spec.elsewhere import elsewhere
 from branchline.environment.spec.julia import parse_julia
+from branchline.environment.spec.nix import sources_of
 from branchline.environment.spec.pipfile import Pipenv, parse_pipfile, parse_pipfile_lock
 from branchline.environment.spec.pythons import (
     DEFAULT,
@@ -36,9 +37,13 @@ def dockerfile(draft: Draft) -> None:
 
 def nix(draft: Draft) -> None:
     """``default.nix`` is a program of Nix's; it is not run."""
-    draft.apply("default.nix")
+    data = draft.apply("default.nix") or b""
     path = draft.look.path("default.nix")
-    draft.cannot(f"{path} takes its packages from a Nix channel, which nothing here resolves")
+    named = sources_of(data)
+    channel = f"the Nix channel {', '.join(named)}" if named else "a Nix channel it does not name"
+    draft.cannot(
+        f"{path} takes its packages from {channel}, which nothing here resolves; {_INSTEAD}"
+    )
 
 
 def apt(draft: Draft) -> None:
@@ -176,7 +181,8 @@ def julia(draft: Draft) -> None:
     draft.julia_packages = found.packages
     draft.cannot(
         f"{path} asks for Julia {found.julia} with {counted(len(found.packages), 'package')} "
-        "from Julia's own servers; nothing here resolves them"
+        f"({_some(found.packages)}) from Julia's registry General, which nothing here resolves; "
+        f"{_INSTEAD}"
     )
 
 
@@ -207,6 +213,14 @@ def start(draft: Draft) -> None:
             f"{draft.start} is run by Binder before a session; a train begins with its entry point "
             "and does not run it"
         )
+
+
+_INSTEAD = "ask for them in environment.yml or apt.txt, or write a Dockerfile"
+"""What can be done where nothing here resolves what is asked for; ends a sentence."""
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "") if names else "none"
 
 
 def _conda_name(draft: Draft) -> str:
