@@ -86,7 +86,7 @@ class SavePoints:
         *,
         rest: float = 2.0,
         apart: float = 10.0,
-        share: float = 50.0,
+        share: float = 30.0,
         clock: Clock | None = None,
     ) -> None:
         self._project, self._identity = Project.open(root), identity
