@@ -49,6 +49,18 @@ def test_what_is_new_is_what_came_since(
     assert [signed.digest for signed in since] == expected[::-1]
 
 
+def test_what_was_away_is_shown_again(scene: Scene) -> None:
+    """A record that could not be read for a moment, as when another branch is laid out."""
+    write(scene, [(0, 1, "note"), (0, 1, "note")])
+    timeline = Timeline(scene.project)
+    file = max((scene.root / "activity").glob("clone-*/*/*.json"))
+    whole = file.read_bytes()
+    file.write_bytes(b"")
+    assert len(timeline.page().records) == 1
+    file.write_bytes(whole)
+    assert len(timeline.page().records) == 2
+
+
 def test_what_is_no_place_or_record_is_refused(scene: Scene) -> None:
     """A cursor from elsewhere, a name that leads out."""
     timeline = Timeline(scene.project)

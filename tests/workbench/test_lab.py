@@ -304,6 +304,7 @@ async def test_what_notebooks_of_a_project_run_is_on_record(
         async with session.get(ready["page"]) as answer:
             address, page = answer.url, await answer.text()
         while "ZeroDivisionError" not in page:
+            await asyncio.sleep(0.1)
             async with session.get(address) as answer:
                 page = await answer.text()
     process.send_signal(signal.SIGINT)

@@ -75,7 +75,7 @@ class Timeline:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._heads: dict[str, Head | None] = {}
+        self._heads: dict[str, Head] = {}
         self._months: dict[str, tuple[int, list[str]]] = {}
         self._lock = threading.Lock()
 
@@ -185,13 +185,15 @@ class Timeline:
             return names
 
     def _head(self, name: str) -> Head | None:
-        if name not in self._heads:
+        known = self._heads.get(name)
+        if known is None:
             try:
                 text = _bytes(self._project.root / FOLDER / name)
-                self._heads[name] = decode_json(text, _File).record
+                known = self._heads[name] = decode_json(text, _File).record
             except (OSError, msgspec.DecodeError, Refused):
-                self._heads[name] = None
-        return self._heads[name]
+                # Not kept: another branch may be laid out just now.
+                return None
+        return known
 
 
 def _cursor(head: Head) -> str:
