@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.project.conftest import BIN, Scene, quiet
+from click.testing import CliRunner
+from tests.project.conftest import Scene, quiet
 from tests.project.data.test_guard import rule
 from tests.project.data.test_lists import csv, make
 
 from branchline.checks.results import Result
+from branchline.cli.root import root
 from branchline.foundation.errors import Conflict, NotFound, Refused
 from branchline.project.activity.feed import feed, write_note
 from branchline.project.activity.verify import verify
@@ -192,15 +193,9 @@ def test_packing_waits_for_the_checks(checked: Scene) -> None:
 
 def call(scene: Scene, *words: str, code: int = 0) -> dict[str, Any]:
     """Call a command as a person does."""
-    variables = os.environ | {"BRANCHLINE_HOME": str(scene.root.parent / "home")}
-    done = subprocess.run(
-        [str(BIN / "branchline"), *words, "--json"],
-        cwd=scene.root,
-        env=variables,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
+    with chdir(scene.root):
+        done = CliRunner().invoke(root, [*words, "--json"])
+    assert done.exit_code == code, done.output
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

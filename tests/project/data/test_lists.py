@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.project.conftest import BIN, Scene, quiet
+from tests.project.conftest import Scene, quiet
 from tests.project.data.test_guard import rule
 from tests.project.test_runs import carry_out, python
 
+from branchline.cli.root import root
 from branchline.foundation.errors import Conflict, Corrupt, NotFound, Refused
 from branchline.foundation.ids import new_id
 from branchline.project.activity.feed import feed
@@ -248,15 +250,9 @@ def test_the_commands_tell_the_same(trial: Scene) -> None:
     """In JSON, with exit codes."""
 
     def call(*words: str, code: int = 0) -> dict[str, Any]:
-        variables = os.environ | {"BRANCHLINE_HOME": str(trial.root.parent / "home")}
-        done = subprocess.run(
-            [str(BIN / "branchline"), *words, "--json"],
-            cwd=trial.root,
-            env=variables,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
+        with chdir(trial.root):
+            done = CliRunner().invoke(root, [*words, "--json"])
+        assert done.exit_code == code, done.output
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
