@@ -170,12 +170,25 @@ def _through(
         state = _bring(project, identity, state, there, wanted, progress)
         if state.state == "waiting":
             return state
-        progress("merging what git-annex knows")
-        project.annex.run("merge", "--quiet")
+        _merge_locations(project, progress)
         state = _put_on_record(project, identity, state, begun, there.get(branch))
         if _send(project, remote, branch, there, progress):
             return state
     raise Unavailable(f"Others send to {remote} all the time", advice="Sync again; nothing is lost")
+
+
+def _merge_locations(project: Project, progress: Progress) -> None:
+    """Have git-annex take in what others told of copies, and what it has not written down yet."""
+    here = refs_below(project, "refs/heads")
+    mine = here.get(_ANNEX)
+    names = refs_below(project, "refs/remotes").items()
+    told = [commit for name, commit in names if name.endswith(f"/{_ANNEX}")]
+    told += [commit for name, commit in here.items() if name == f"synced/{_ANNEX}"]
+    journal = project.root / ".git/annex/journal"
+    waits = journal.is_dir() and any(journal.iterdir())
+    if mine is None or waits or not all(is_within(project.git, tip, mine) for tip in told):
+        progress("merging what git-annex knows")
+        project.annex.run("merge", "--quiet")
 
 
 def _bring(
