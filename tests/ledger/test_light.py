@@ -379,3 +379,8 @@ def test_what_is_no_tag_is_not_answered() -> None:
         LightWanted(("x" * 22,)).check()
     with pytest.raises(Refused, match="more than"):
         read_lightly(lambda _: _whole()[0], SECRET, ACTORS, POLICY, known=[None] * MOST_TAGS)
+    most = msgspec.convert({"tags": ["A" * 22] * 1024}, LightWanted)
+    assert len(most.tags) == MOST_TAGS
+    for count in (0, 1025):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert({"tags": ["A" * 22] * count}, LightWanted)
