@@ -20,6 +20,7 @@ from tests.system.trains import MEAN
 from branchline.central.store import Store
 from branchline.cli.root import root
 from branchline.foundation.canonical import canonical_json, parse_json
+from branchline.foundation.clock import SystemClock
 from branchline.foundation.digest import Digest
 from branchline.foundation.durable import make_folder
 from branchline.foundation.ids import new_id
@@ -27,6 +28,7 @@ from branchline.journey import acts, messages
 from branchline.journey.erasing import stripped_evidence
 from branchline.journey.verify import verify_evidence
 from branchline.ledger.package_check import verify_package
+from branchline.station.holdings import fetch_cosigned
 from branchline.workbench.client import Client
 from branchline.workbench.erasing import take_in, words
 from branchline.workbench.home import CentralRef, WorkbenchHome
@@ -65,7 +67,11 @@ async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Told]:
         assert [s.reason for s in stops if s.station == "south"] == [SECRET]
         status = await world.status(journey)
         await world.tell(acts.JourneyDelivered, journey, content=status.content)
-        await settled(world)
+        await w.eventually(lambda: {"north", "west"} <= _finished(world, journey))
+        await w.settled(world)
+        await w.eventually(lambda: f"\n{len(world.history())}\n" in _cosigned(world))
+        for home in world.homes.values():
+            assert await fetch_cosigned(home, SystemClock())  # what its commands prove by
         store = Store(world.home)
         (declined,) = [
             each
@@ -82,6 +88,11 @@ def _asked(world: w.World, station: str, journey: str) -> bool:
     found = [each.event.value for each in store.events(journey, 1)]
     store.engine.dispose()
     return "needs-person" in found
+
+
+def _finished(world: w.World, journey: str) -> set[str]:
+    said = world.history(journey=journey)
+    return {party for party, act in said if isinstance(act, acts.StopFinished)}
 
 
 def _read(world: w.World, stored: Any) -> acts.Act | None:
@@ -207,7 +218,7 @@ async def test_what_was_erased_is_gone_and_everything_still_holds(
     again = await run("ledger", "erase", str(told.position), "--home", str(south), code=5)
     assert "erased before" in again["refused"]
 
-    await settled(world)
+    await w.settled(world)
     for folder in (home, *(each.folder for each in world.homes.values())):
         audited = await run("ledger", "audit", "--home", str(folder))
         assert audited["contradictions"] == []
@@ -222,17 +233,6 @@ async def test_what_was_erased_is_gone_and_everything_still_holds(
     fields = verify_package(file).entries
     assert not any(text in file.read_bytes() for text in readable)
     assert {each.get("act") for each in fields.values()} >= {"stop.declined", "entry.erased"}
-
-
-async def settled(world: w.World) -> None:
-    """Wait until the stations hold and vouch for everything."""
-
-    def quiet() -> bool:
-        recorded = len(world.history())
-        notes = [(h.folder / "ledger" / "checkpoint").read_text() for h in world.homes.values()]
-        return all(int(note.split("\n")[1]) == recorded for note in notes)
-
-    await w.eventually(quiet)
 
 
 async def test_a_result_verifies_with_what_was_erased(told: Told) -> None:
@@ -294,7 +294,7 @@ async def test_a_person_erases_what_he_wrote(told: Told) -> None:
             client.suspend_study(w.STUDY, "Mister Snoop complained")
 
     await asyncio.to_thread(suspend)
-    await settled(world)
+    await w.settled(world)
     ((position, entry),) = home.placed_acts(w.ORIGIN)
     _, personal = acts.CLASSES.parted(entry)
     stored = kept_of(world.home, position)

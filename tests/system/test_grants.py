@@ -16,7 +16,7 @@ import pytest_asyncio
 from tests.docs.forked import forked_program
 from tests.docs.pages import DOCS, blocks_of
 from tests.system import world as w
-from tests.system.test_ledger_commands import run, settled
+from tests.system.test_ledger_commands import run
 from tests.system.trains import MEAN
 
 from branchline.cli.ledger import saying
@@ -83,7 +83,7 @@ async def travel(world: w.World) -> str:
 
 async def cosigned(world: w.World) -> None:
     """Wait until nothing is under way, and the witnesses vouch for all of it."""
-    await settled(world)
+    await w.settled(world)
     file = world.home / "ledger" / "cosigned"
 
     def vouched() -> bool:

@@ -41,28 +41,9 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[w.Wor
         await inhabited.arrived(declined)
         inhabited.withdraw("south", withdrawn=False)
         await inhabited.tell(acts.JourneyCancelled, await inhabited.depart(MEAN, quorum=2))
-        await settled(inhabited)
+        await w.settled(inhabited)
         inhabited.journey = journey  # type: ignore[attr-defined]  # for the tests below
         yield inhabited
-
-
-async def settled(world: w.World) -> None:
-    """Wait until nothing is under way, and the stations hold and vouch for all of it."""
-
-    def quiet() -> bool:
-        recorded = len(world.history())
-        sizes = []
-        for name in world.homes:
-            store = world.station_store(name)
-            waiting = store.waiting()
-            store.engine.dispose()
-            note = (world.homes[name].folder / "ledger" / "checkpoint").read_text().split("\n")
-            sizes.append(recorded if waiting else int(note[1]))
-            if waiting:
-                return False
-        return sizes == [recorded] * len(sizes)
-
-    await w.eventually(quiet)
 
 
 async def run(*words: str, code: int = 0) -> dict[str, Any]:
@@ -222,7 +203,7 @@ async def test_a_person_mirrors_and_proves_his_own_acts(world: w.World) -> None:
             client.send_train(folder)
 
     await asyncio.to_thread(work)
-    await settled(world)
+    await w.settled(world)
     await w.eventually(lambda: f"\n{len(world.history())}\n" in cosigned.read_text())
     found = await run("ledger", "prove", "--home", str(home))
     assert (found["complete"], [e["act"] for e in found["entries"]]) == (True, ["train.packed"])

@@ -657,6 +657,24 @@ async def eventually(holds: Callable[[], T]) -> T:
     return found
 
 
+async def settled(world: World) -> None:
+    """Wait until nothing is under way, and the stations hold and vouch for all of it."""
+
+    def quiet() -> bool:
+        recorded, vouched = len(world.history()), []
+        for name, home in world.homes.items():
+            store = world.station_store(name)
+            waiting = store.waiting()
+            store.engine.dispose()
+            if waiting:
+                return False
+            note = (home.folder / "ledger" / "checkpoint").read_text("utf-8")
+            vouched.append(int(note.split("\n")[1]))
+        return vouched == [recorded] * len(vouched)
+
+    await eventually(quiet)
+
+
 def copy_disk(home: Path, to: Path) -> None:
     """Copy a program's folder while it runs: what is being written comes and goes, and is left out."""
     shutil.copytree(home, to, ignore=shutil.ignore_patterns("*.tmp", "control.sock"))
