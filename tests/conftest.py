@@ -30,6 +30,9 @@ settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "quick")
 )
 
+_BUSY = frozenset({"environment", "hub", "project"})
+"""Rooms whose tests start programs all the time: after slow files, and before the many small."""
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Have worker processes begin with the files that take longest, so that they end together.
@@ -39,7 +42,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not hasattr(config, "workerinput"):
         return
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -slow[item.path])
+
+    def rank(item: pytest.Item) -> tuple[int, bool]:
+        rooms = item.path.relative_to(config.rootpath).parts
+        return -slow[item.path], _BUSY.isdisjoint(rooms)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
