@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.project.conftest import Scene, quiet
 
 from branchline.foundation.errors import Conflict, NotFound, Refused
 from branchline.project.activity.feed import feed
 from branchline.project.activity.verify import verify
-from branchline.project.branching import Switched, branches, rollback, switch
+from branchline.project.branching import Switched, branches, elsewhere, rollback, switch
+from branchline.project.cloning import clone
 
 
 def go_back(scene: Scene, which: str, name: str = "") -> Switched:
@@ -82,3 +85,46 @@ def test_what_is_in_the_way_is_named(scene: Scene) -> None:
     with pytest.raises(Conflict, match="in the way"):
         change(scene, "aside")
     assert (scene.root / "kept/notes.txt").read_text() == "only here"
+
+
+def test_a_branch_of_another_place_begins_as_it_is_there(scene: Scene, tmp_path: Path) -> None:
+    """A clone changes to it by its name; two places with another one each are told apart."""
+    scene.write("code/fit.py", "1")
+    change(scene, "aside")
+    scene.write("code/fit.py", "2")
+    scene.save("two")
+    change(scene, "main")
+    made = clone(str(scene.root), tmp_path / "clone", quiet).project
+    assert branches(made) == ["main"]
+    assert sorted(elsewhere(made)) == ["aside", "main"]
+    with made.working() as project:
+        done = switch(project, scene.identity, "aside", quiet)
+    assert (done.branch, done.made, done.record) == ("aside", False, None)
+    assert (made.root / "code/fit.py").read_text() == "2"
+    assert made.git.head() == scene.git("rev-parse", "aside").strip()
+    with made.working() as project:
+        switch(project, scene.identity, "main", quiet)
+    assert (made.root / "code/fit.py").read_text() == "1"
+    head = made.git.head()
+    made.git.run("update-ref", "refs/remotes/one/both", f"{head}")
+    made.git.run("update-ref", "refs/remotes/other/both", f"{head}~1")
+    with made.working() as project, pytest.raises(Conflict, match="one and other each have"):
+        switch(project, scene.identity, "both", quiet)
+
+
+def test_a_hostile_branch_of_another_place_is_not_laid_out(scene: Scene, tmp_path: Path) -> None:
+    """It is looked through first, as a clone is."""
+    scene.write("code/fit.py", "1")
+    scene.save()
+    made = clone(str(scene.root), tmp_path / "clone", quiet).project
+    blob = scene.git("hash-object", "-w", "code/fit.py").strip()
+    scene.git("update-index", "--add", "--cacheinfo", f"100644,{blob},con.py")
+    commit = scene.git(
+        "commit-tree", scene.git("write-tree").strip(), "-p", "HEAD", "-m", "x"
+    ).strip()
+    scene.git("branch", "trap", commit)
+    made.git.run("fetch", "-q", "origin")
+    with made.working() as project, pytest.raises(Refused, match=r"con\.py"):
+        switch(project, scene.identity, "trap", quiet)
+    assert branches(made) == ["main"]
+    assert (made.root / "code/fit.py").read_text() == "1"

@@ -321,6 +321,87 @@ async def test_what_notebooks_of_a_project_run_is_on_record(
     assert sum(name.startswith("activity/clone-") for name in committed) == len(read_all(project))
 
 
+NOTEBOOK = (
+    "# a note",
+    "value = 6 * 7",
+    "",
+    "from IPython.display import display\nprint('one')\nprint('two')\nh = display('old', display_id=True)",
+    "h.update('new')\nvalue",
+    "1 / 0",
+    "print('never')",
+)
+
+
+@pytest.mark.slow
+async def test_a_notebook_is_run_without_a_browser(
+    jupyter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cell by cell up to the first that fails; saved with what they gave, and all of it on record."""
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "2")
+    for at, (name, value) in enumerate((("user.name", "Mira"), ("user.email", "m@example.org"))):
+        monkeypatch.setenv(f"GIT_CONFIG_KEY_{at}", name)
+        monkeypatch.setenv(f"GIT_CONFIG_VALUE_{at}", value)
+    root, home = tmp_path / "project", tmp_path / "home"
+
+    async def said(*words: str) -> tuple[int, dict[str, Any]]:
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND,
+            *words,
+            "--home",
+            str(home),
+            "--json",
+            stdout=asyncio.subprocess.PIPE,
+            cwd=tmp_path,
+        )
+        out, _ = await process.communicate()
+        return process.returncode or 0, json.loads(out)
+
+    assert (await said("init", str(root)))[0] == 0
+    (root / "branchline.lock").write_bytes((jupyter / "branchline.lock").read_bytes())
+    cells: list[dict[str, Any]] = [
+        {
+            "cell_type": "code",
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+            "source": text,
+        }
+        for text in NOTEBOOK[1:]
+    ]
+    cells.insert(0, {"cell_type": "markdown", "metadata": {}, "source": NOTEBOOK[0]})
+    written = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells}
+    (root / "first.ipynb").write_text(json.dumps(written))
+    (root / "empty.ipynb").write_text(json.dumps(written | {"cells": []}))
+    (root / "broken.ipynb").write_text("{")
+    where = ("--project", str(root), "--store", str(jupyter.parent / "store"))
+    code, answer = await said(
+        "lab", *where, "--run", "empty.ipynb", "--run", str(root / "first.ipynb")
+    )
+    assert code == 1
+    assert answer["notebooks"] == [
+        {"notebook": "empty.ipynb", "cells": 0, "failed": ""},
+        {"notebook": "first.ipynb", "cells": 4, "failed": "ZeroDivisionError: division by zero"},
+    ]
+    saved = json.loads((root / "first.ipynb").read_text())["cells"]
+    assert [cell.get("execution_count") for cell in saved] == [None, 1, None, 2, 3, 4, None]
+    (printed, shown), (given,), (error,) = (cell["outputs"] for cell in saved[3:6])
+    assert "".join(printed["text"]) == "one\ntwo\n"
+    assert ("".join(shown["data"]["text/plain"]), given["data"]["text/plain"]) == ("'new'", ["42"])
+    assert (error["ename"], error["evalue"]) == ("ZeroDivisionError", "division by zero")
+    project = Project.open(root)
+    records = [signed.record for signed in read_all(project) if signed.record.type == "execution"]
+    ran = [record for record in records if record.detail("code") is not None]
+    assert [record.detail("code") for record in ran] == [NOTEBOOK[at] for at in (1, 3, 4, 5)]
+    assert {record.detail("metadata")["notebook"] for record in ran} == {"first.ipynb"}
+    for notebook, sentence in (
+        ("broken.ipynb", "broken.ipynb cannot be read as a notebook"),
+        ("none.ipynb", "There is no notebook none.ipynb in the project"),
+        ("../first.ipynb", "../first.ipynb is not a notebook of this project"),
+    ):
+        code, answer = await said("lab", *where, "--run", notebook)
+        assert (code != 0, answer["refused"]) == (True, sentence)
+
+
 def lives(pid: int) -> bool:
     """Tell whether a process is there, and not only its exit code that nobody has asked for."""
     try:

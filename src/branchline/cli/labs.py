@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
@@ -19,10 +19,55 @@ from branchline.foundation.tasks import leave_off
 
 if TYPE_CHECKING:
     from branchline.environment.mount import ImageMount
-    from branchline.workbench.lab import Lab, Notebooks
+    from branchline.workbench.lab import Lab, Notebooks, Ran
 
 Listening = Callable[[Path, "Notebooks"], AbstractContextManager[object]]
 """Listens to the kernels whose sockets appear in a folder, while entered."""
+
+
+class Listener(AbstractContextManager["Listener"], Protocol):
+    """Listens to kernels while entered, and knows which."""
+
+    def hears(self, kernel: str) -> bool:
+        """Tell whether a kernel, by its identifier, is listened to."""
+        ...
+
+
+async def run(
+    mount: ImageMount,
+    work: Path,
+    notebooks: Sequence[str],
+    network: bool,
+    listening: Callable[[Path, Notebooks], Listener],
+) -> list[Ran]:
+    """Run notebooks one after another, up to the first that fails.
+
+    Args:
+        mount: The environment.
+        work: The folder at ``/work``.
+        notebooks: Their paths in it.
+        network: Whether they see the machine's network.
+        listening: Whoever listens to the kernels.
+    """
+    from branchline.workbench.lab import Notebooks, open_lab, run_notebook
+
+    starting = asyncio.current_task()
+    assert starting is not None
+    _on_signal(starting.cancel)
+    async with AsyncExitStack() as stack:
+        kernels, known = _kernels(stack), Notebooks()
+        listener = stack.enter_context(listening(kernels, known))
+        with working("starting Jupyter") as progress:
+            opening = open_lab(mount, work, network=network, kernels=kernels, progress=progress)
+            lab = await stack.enter_async_context(opening)
+            known.of(lab)
+            done: list[Ran] = []
+            for notebook in notebooks:
+                done.append(await run_notebook(lab, notebook, listener.hears, progress))
+                await asyncio.to_thread(known.refresh)
+                if done[-1].failed:
+                    break
+        return done
 
 
 async def serve(
@@ -51,8 +96,7 @@ async def serve(
     async with AsyncExitStack() as stack:
         kernels, notebooks = None, Notebooks()
         if listening is not None:
-            # Names of sockets have to be short, wherever temporary files are.
-            kernels = Path(stack.enter_context(TemporaryDirectory(prefix="bl-", dir="/tmp")))
+            kernels = _kernels(stack)
             stack.enter_context(listening(kernels, notebooks))
         with working("starting Jupyter") as progress:
             opening = open_lab(
@@ -70,6 +114,11 @@ async def serve(
         if not told.is_set() and (code := await lab.ended()) != 0:
             raise Unavailable(f"Jupyter ended by itself, with the exit code {code}")
         await leave_off(ends)
+
+
+def _kernels(stack: AsyncExitStack) -> Path:
+    # Names of sockets have to be short, wherever temporary files are.
+    return Path(stack.enter_context(TemporaryDirectory(prefix="bl-", dir="/tmp")))
 
 
 def _on_signal(do: Callable[[], object]) -> None:

@@ -10,6 +10,7 @@ from branchline.foundation.keys import Identity
 from branchline.project.activity.files import Recorder, find_record
 from branchline.project.activity.record import Detail, Signed
 from branchline.project.activity.where import commit_of
+from branchline.project.cloning import look_through
 from branchline.project.git.intake import Progress
 from branchline.project.git.landing import land
 from branchline.project.names import check_names
@@ -17,6 +18,7 @@ from branchline.project.place import Project
 from branchline.project.saving import commit_only, save
 
 _LONGEST = 100
+_ANNEX_OWN = ("adjusted/", "synced/", "views/")
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,23 @@ def branches(project: Project) -> list[str]:
     return [name for name in names if not name.startswith(own)]
 
 
+def elsewhere(project: Project) -> dict[str, dict[str, str]]:
+    """Return what is known of branches of other places: the commit, by branch and by remote."""
+    form = "--format=%(refname:lstrip=2) %(objectname)"
+    printed = project.git.word("for-each-ref", form, "refs/remotes")
+    found: dict[str, dict[str, str]] = {}
+    for line in filter(None, printed.split("\n")):
+        full, _, commit = line.rpartition(" ")
+        remote, _, name = full.partition("/")
+        if name not in ("HEAD", "git-annex") and not name.startswith(_ANNEX_OWN):
+            found.setdefault(name, {})[remote] = commit
+    return found
+
+
 def switch(project: Project, identity: Identity, name: str, progress: Progress) -> Switched:
-    """Change to a branch; one that does not exist is made from what is here.
+    """Change to a branch; one that is neither here nor elsewhere is made from what is here.
+
+    One that another place has begins here as it is there, once it has been looked through.
 
     Args:
         project: The project, held by its lock.
@@ -54,15 +71,20 @@ def switch(project: Project, identity: Identity, name: str, progress: Progress) 
         progress: Told what is done.
 
     Raises:
-        Refused: It cannot be a branch's name.
-        Conflict: A file that is not kept is in the way.
+        Refused: It cannot be a branch's name; or the other place's cannot be laid out everywhere.
+        Conflict: A file that is not kept is in the way; or several places have it, each another one.
     """
-    known = branches(project)
+    known, there = branches(project), None
     if name not in known:
         _check_name(project, name, known)
+        there = _commit_elsewhere(project, name)
     saved = save(project, identity, progress, message=f"As it was before the change to {name}")
     if name in known:
         land(project.git, project.git.word("rev-parse", f"refs/heads/{name}"), name)
+        return Switched(name, False, saved.commit, None)
+    if there is not None:
+        look_through(project.git, there)
+        land(project.git, there, name)
         return Switched(name, False, saved.commit, None)
     land(project.git, project.git.word("rev-parse", "HEAD"), name)
     return Switched(name, True, saved.commit, _record(project, identity, "create", name, None))
@@ -99,10 +121,20 @@ def rollback(
     return Switched(name, True, saved.commit, made)
 
 
+def _commit_elsewhere(project: Project, name: str) -> str | None:
+    places = elsewhere(project).get(name, {})
+    if len(set(places.values())) > 1:
+        raise Conflict(
+            f"{' and '.join(sorted(places))} each have another branch {name!r}",
+            advice=f"Begin one of another name, and merge both: 'branchline merge {min(places)}/{name}'",
+        )
+    return next(iter(places.values()), None)
+
+
 def _check_name(project: Project, name: str, known: Sequence[str]) -> None:
     if not name.strip() or len(name) > _LONGEST or name.startswith("-") or name == "git-annex":
         raise Refused(f"{name[:80]!r} is no name for a branch")
-    if name.startswith(("adjusted/", "synced/", "views/")):
+    if name.startswith(_ANNEX_OWN):
         raise Refused(f"{name[:80]!r}: git-annex has branches of such names for itself")
     if not project.git.run("check-ref-format", "--branch", name, accept=(0, 1, 128)):
         raise Refused(f"{name[:80]!r} is no name for a branch")

@@ -22,15 +22,19 @@ if TYPE_CHECKING:
 def branch(name: str, where: Path, home: Path) -> Answer:
     """List branches, or change to one; a new one begins with what is here.
 
-    What is not saved yet is saved first.
+    What is not saved yet is saved first. A branch that only another place has, as the last sync or
+    clone saw it, begins here as it is there.
     """
-    from branchline.project.branching import branches, switch
+    from branchline.project.branching import branches, elsewhere, switch
 
     if not name:
         project = opened(where)
         here, known = project.git.branch(), branches(project)
-        text = "\n".join(f"{'*' if each == here else ' '} {each}" for each in known)
-        return Answer({"branch": here, "branches": known}, text)
+        others = {n: sorted(at) for n, at in sorted(elsewhere(project).items()) if n not in known}
+        text = [f"{'*' if each == here else ' '} {each}" for each in known]
+        text += [f"  {name} (at {', '.join(at)})" for name, at in others.items()]
+        data = {"branch": here, "branches": known, "elsewhere": others}
+        return Answer(data, "\n".join(text))
     with changing(where, "changing the branch") as (project, progress):
         done = switch(project, identity_of(home), name, progress)
     return _told(done, f"{'New branch' if done.made else 'On branch'} {name}")
@@ -51,7 +55,8 @@ def rollback(record: str, name: str, where: Path, home: Path) -> Answer:
 
     with changing(where, "going back") as (project, progress):
         done = go_back(project, identity_of(home), record, progress, name=name)
-    return _told(done, f"Back at {record}, on the new branch {done.branch}")
+    back = record.removeprefix("sha256:")[:12]
+    return _told(done, f"Back at {back}, on the new branch {done.branch}")
 
 
 def _told(done: Switched, sentence: str) -> Answer:

@@ -89,6 +89,10 @@ class Recording:
         if self._whole and not self._deaf:
             self._mark.take_away()
 
+    def hears(self, kernel: str) -> bool:
+        """Tell whether a kernel is listened to; what it runs from then on is on record."""
+        return self._tap.hears(kernel)
+
     @property
     def _deaf(self) -> bool:
         """Whether something was not heard or not written; the mark stays, and tells since when."""

@@ -69,6 +69,7 @@ class Tap:
         self._kernels: dict[str, _Kernel] = {}
         self._passed_over: set[str] = set()
         self._told = threading.Event()
+        self._hears: set[str] = set()
         self.failed = False
         self._thread = threading.Thread(target=self._run, name="tap", daemon=True)
 
@@ -81,6 +82,10 @@ class Tap:
         """Hear what was said last, and leave."""
         self._told.set()
         self._thread.join()
+
+    def hears(self, kernel: str) -> bool:
+        """Tell whether something that a kernel said was heard: nothing is missed from then on."""
+        return kernel in self._hears
 
     def _run(self) -> None:
         context = zmq.Context()
@@ -159,6 +164,7 @@ class Tap:
             message = self._message(kernel.session, frames)
             if message is None:
                 continue
+            self._hears.add(name)
             found = kernel.watcher.take(message)
             if isinstance(found, Break):
                 for cell in kernel.watcher.end():
