@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -302,6 +303,28 @@ async def test_a_large_payload_goes_in_and_out(engine: Engine, bench: Bench) -> 
     assert np.array_equal(outputs(outcome)["x"], given + 1)  # type: ignore[arg-type]
     assert isinstance(outcome, Completed)
     assert memoryview(outcome.outputs or b"").readonly
+
+
+async def test_a_session_that_ended_keeps_no_memory(engine: Engine, bench: Bench) -> None:
+    """Not even while somebody still refers to it."""
+    source = """
+    import numpy as np
+    def station(data, state, parameters):
+        return {"x": np.ones(10_000_000)}
+    """
+    limits = limited(memory_bytes=512 * MIB, output_bytes=128 * MIB)
+    session = await engine.start(bench.job(source, limits))
+    outcome = await session.run(RoundRequest(1))
+    assert isinstance(outcome, Completed), outcome
+    assert bytes(memoryview(outcome.outputs or b"")[-8:])  # it is there, and was looked at
+    del outcome
+    before = _resident()
+    await session.close()
+    assert before - _resident() > 60 * MIB, session.record
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
 async def test_prints_are_logs_of_their_round(engine: Engine, bench: Bench) -> None:

@@ -119,6 +119,8 @@ class Channel:
         """Close the host's ends."""
         for end in (self._socket, self.remote, self._stream, self.remote_stream):
             end.close()
+        # Whoever still refers to the session, a traceback say, does not keep its memory.
+        self._rooms = Rooms()
 
     async def _flowed(self, head: Head) -> memoryview:
         """Receive what was announced, in a thread: a train that is slow holds up nobody else."""
