@@ -40,7 +40,7 @@ PER_FOLDER = 100
 GIT_ANNEX = "git-annex==10.20261026"
 DATALAD = "datalad==1.7.1"
 DVC = "dvc==3.67.1"
-PAGES = "branchline, pages"
+PAGES = "branchline pages"
 
 Words = tuple[str, ...]
 
@@ -137,8 +137,8 @@ def contestants() -> list[Contestant]:
     save: Sequence[Words] = (("branchline", "save"),)
     own = (("branchline", "status"), ("branchline", "clone", "{root}", "{to}"))
     return [
-        Contestant("branchline, data", "data", begin, save, *own, ours),
-        Contestant("branchline, code", "code", begin, save, *own, ours, data_apart=False),
+        Contestant("branchline data", "data", begin, save, *own, ours),
+        Contestant("branchline code", "code", begin, save, *own, ours, data_apart=False),
         Contestant(
             "git", "data", empty, (("git", "add", "."), commit), status, clone, data_apart=False
         ),
@@ -213,7 +213,7 @@ def statuses(
 
     Who takes most of a minute for ten thousand is spared a hundred thousand.
     """
-    quick = [c for c in chosen if c.name in ("branchline, code", "branchline, data", "git", "DVC")]
+    quick = [c for c in chosen if c.name in ("branchline code", "branchline data", "git", "DVC")]
     roots = {}
     for one in quick:
         roots[one.name] = repository(base, one, f"status-{len(roots)}")
@@ -333,7 +333,7 @@ def rows_of(figures: Figures) -> list[Row]:
     """Put measurements and goals side by side."""
     rows = []
     for step, by_name in figures.wall.items():
-        own = by_name.get("branchline, data")
+        own = by_name.get("branchline data")
         for name, seconds in by_name.items():
             wall, goal, met = Spread.of(seconds), "", None
             for first, second, peer, most in GOALS:
