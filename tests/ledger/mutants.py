@@ -1,46 +1,58 @@
 """Change the verifier in every small way, one at a time, and see whether a test notices.
 
-    python tests/ledger/mutants.py [--share 1/4] [module …]
+    python tests/ledger/mutants.py [--share 1/4] [--results FILE] [module …]
     make mutants MUTANTS="proof.note proof.policy"
 
-Each mutant (``mutating``) runs in a forked child, in which the module is compiled from the changed
-tree, against the tests that concern the module. What no test notices is printed: a test is missing,
-or the change means nothing. Those that mean nothing stand in ``equivalents.toml`` with the reason,
-and do not count; one that stands there and is noticed, or is no mutant any more, is an error. Told
-to end (``timeout 170 …``), it says how far it came.
+First each test runs once, and which lines it comes to is noted. Then each mutant (``mutating``) is
+tried in a forked child: against the tests that come into its function, or, if something else is
+changed or the function runs while tests are loaded, in a child that loads the changed module and
+then all tests that concern it. What no test notices is printed: a test is missing, or the change
+means nothing. Those that mean nothing stand in ``equivalents.toml`` with the reason, and do not
+count; one that stands there and is noticed, or is no mutant any more, is an error. Told to end
+(``timeout 170 …``), it says how far it came.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
 import importlib
-import importlib.abc
-import importlib.machinery
-import importlib.util
+import json
 import os
 import signal
 import sys
 import time
 import tomllib
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
-from typing import NoReturn
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
 
 if __name__ == "__main__":  # as a script: the folders are the package, as pytest sees them
     package = ModuleType("tests")
     package.__path__ = [str(Path(__file__).parents[1])]
     sys.modules["tests"] = package
 
-from tests.ledger.mutating import ROOT, Mutant, MutantName, mutants
+from tests.ledger.forking import Ended, Job, forked
+from tests.ledger.mutating import ROOT, Mutant, MutantName, load_changed, mutants
+from tests.ledger.outcomes import Outcomes
+from tests.ledger.trials import (
+    Judge,
+    Knowledge,
+    Learned,
+    Learning,
+    Trials,
+    collect,
+    order_for,
+    patience,
+)
 
 GOAL = 0.95
-PATIENCE = 8.0
-"""A mutant counts as noticed, for it does not end, after so many times what the tests take without it,
-and so many seconds."""
-
+HOURS = 6 * 3600.0
 EQUIVALENTS = Path(__file__).with_name("equivalents.toml")
 
 TESTS = {
@@ -72,76 +84,47 @@ TESTS = {
 }
 
 
-class _Loader(importlib.abc.Loader):
-    def __init__(self, tree: ast.Module, name: str) -> None:
-        self._tree, self._name = tree, name
-
-    def exec_module(self, module: ModuleType) -> None:
-        exec(compile(self._tree, self._name, "exec"), module.__dict__)
+_CHANGING = ("tests", "branchline.ledger", "__main__")
+"""What a mutant may change."""
 
 
-class _Finder(importlib.abc.MetaPathFinder):
-    """Let one module be compiled from a changed tree."""
-
-    def __init__(self, mutant: Mutant) -> None:
-        self._name = f"branchline.ledger.{mutant.name.module}"
-        self._loader = _Loader(mutant.tree, f"<mutant of {self._name}>")
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        """Find the mutant in place of the module."""
-        return importlib.util.spec_from_loader(name, self._loader) if name == self._name else None
+class _NoTests:
+    def pytest_runtestloop(self) -> bool:
+        """Run nothing."""
+        return True
 
 
-def is_noticed(mutant: Mutant | None, module: str, patience: float) -> bool:
-    """Run the module's tests against a mutant, in a child; tell whether one fails, or none ends."""
-    child = os.fork()
-    if child == 0:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1)
-        os.dup2(null, 2)
-        if mutant:
-            sys.meta_path.insert(0, _Finder(mutant))
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        import pytest  # loaded already, by the parent
-
-        files = [str(ROOT / f"tests/ledger/test_{name}.py") for name in TESTS[module]]
-        options = ["-x", "-q", "-p", "no:cacheprovider"]
-        early = "ignore:Module already imported:pytest.PytestAssertRewriteWarning"
-        os._exit(int(pytest.main([*options, "-W", early, *files])))
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return status != 0
-        time.sleep(0.02)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return True
-
-
-class Trial:
-    """Try mutants, and count.
+class Counted:
+    """What came of modules.
 
     Args:
-        workers: How many at once.
+        results: Where it stands.
         share: Which of how many equal parts of each module's mutants.
+        workers: How many children at once.
     """
 
-    def __init__(self, workers: int, share: tuple[int, int]) -> None:
-        self._workers, self._share = workers, share
+    def __init__(self, results: Outcomes, share: tuple[int, int], workers: int) -> None:
+        self._results, self._share, self._workers = results, share, workers
         self._equivalent = _equivalents()
-        self.tried = self.noticed = self.errors = 0
-        self._so_far = "nothing was tried yet"
+        self.made = self.tried = self.noticed = self.errors = 0
+        self._began = time.monotonic()
+        self.knowledge: Knowledge = {}
+
+    def learn(self, modules: Sequence[str]) -> bool:
+        """See which test runs which lines; tell whether all tests pass."""
+        files = sorted({file for module in modules for file in TESTS[module]})
+        said = _alone(
+            lambda folder: collect(files, Learning(modules, self._workers, folder / "said"))
+        )
+        if isinstance(said, str):
+            self._error(said)
+            return False
+        self.knowledge = {test: Learned.of(text) for test, text in said.items()}
+        return True
 
     def run(self, module: str) -> None:
         """Try a module's mutants; say what was not noticed."""
         began = time.monotonic()
-        if is_noticed(None, module, 600.0):
-            self._error(f"{module}: its tests fail without any change")
-            return
-        patience = PATIENCE * (1 + time.monotonic() - began)
         part, parts = self._share
         made = list(mutants(module))
         names = {each.name for each in made}
@@ -149,21 +132,41 @@ class Trial:
             if name.module == module and name not in names:
                 self._error(f"equivalents.toml: there is no such mutant: {name}")
         chosen = made[part - 1 :: parts]
-        with ThreadPoolExecutor(self._workers) as threads:
-            results = threads.map(lambda each: is_noticed(each, module, patience), chosen)
-            tried = noticed = 0
-            for mutant, found in zip(chosen, results, strict=True):
-                equivalent = mutant.name in self._equivalent
-                self._judge(mutant, found, equivalent)
-                tried, noticed = tried + (not equivalent), noticed + (found and not equivalent)
-                self._so_far = f"{module}: {noticed} of {tried} noticed, of {len(chosen)} to try"
-        _say(f"{module}: {noticed} of {tried} noticed, {len(chosen) - tried} mean nothing")
-        self.tried, self.noticed = self.tried + tried, self.noticed + noticed
+        self._try(module, [each for each in chosen if not self._results.noticed(each)])
+        tried = noticed = 0
+        for mutant in chosen:
+            found, equivalent = self._results.noticed(mutant), mutant.name in self._equivalent
+            self._judge(mutant, bool(found), equivalent)
+            tried, noticed = tried + (not equivalent), noticed + bool(found and not equivalent)
+        _row(module, len(chosen), noticed, tried, time.monotonic() - began)
+        self.made, self.tried = self.made + len(chosen), self.tried + tried
+        self.noticed += noticed
 
-    def end(self) -> NoReturn:
-        """Say how far it came, for whoever gave it some minutes only."""
-        _say(f"ended early; {self._so_far}")
-        os._exit(3)
+    def sum_up(self) -> None:
+        """Say what came of all."""
+        _row("all", self.made, self.noticed, self.tried, time.monotonic() - self._began)
+        _say(f"the goal is {GOAL:.0%}")
+
+    def _try(self, module: str, chosen: Sequence[Mutant]) -> None:
+        tell = self._results.tell
+
+        def in_functions(_: Path) -> int:
+            Trials(module, chosen, self.knowledge, self._workers, tell).run(TESTS[module])
+            return 0
+
+        _alone(in_functions)
+        self._results.read()
+        left = [each for each in chosen if self._results.noticed(each) is None]
+        at_most = patience(self.knowledge.values())
+        jobs = [Job(partial(self._load, each), at_most) for each in left]
+        for number, ended in forked(jobs, self._workers):
+            tell(left[number], ended.code)
+        self._results.read()
+
+    def _load(self, mutant: Mutant, _: Path) -> int:
+        load_changed(mutant)
+        judge = Judge(self.knowledge, order_for(mutant))
+        return collect(TESTS[mutant.name.module], judge)
 
     def _judge(self, mutant: Mutant, found: bool, equivalent: bool) -> None:
         name = mutant.name
@@ -176,6 +179,25 @@ class Trial:
     def _error(self, text: str) -> None:
         self.errors += 1
         _say(text)
+
+
+def _alone(work: Callable[[Path], int]) -> Any:
+    """Do something in a child that may load what it likes; return what it wrote into ``said``."""
+
+    def in_child(folder: Path) -> int:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        (folder / "said").write_text("null")
+        return work(folder)
+
+    [said] = (_said(ended) for _, ended in forked([Job(in_child, HOURS)], 1))
+    return said
+
+
+def _said(ended: Ended) -> Any:
+    if ended.code:
+        error = ended.folder / "error"
+        raise RuntimeError(error.read_text() if error.exists() else "the tests cannot be loaded")
+    return json.loads((ended.folder / "said").read_text())
 
 
 def _equivalents() -> dict[MutantName, str]:
@@ -206,26 +228,70 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
+def _row(name: str, made: int, noticed: int, tried: int, seconds: float) -> None:
+    share = noticed / tried if tried else 1
+    _say(f"{name:20} {made:5} mutants, {made - tried:3} mean nothing, "
+         f"{noticed:5} of {tried:5} noticed ({share:6.1%}) in {seconds:6.1f} s")  # fmt: skip
+
+
+def _fix_examples() -> None:
+    """Have Hypothesis make the same examples in every run, and no smaller ones of one that fails."""
+    settings.register_profile(
+        "mutants",
+        deadline=None,
+        max_examples=50,
+        derandomize=True,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    os.environ["HYPOTHESIS_PROFILE"] = "mutants"
+
+
+def _preload(modules: Sequence[str]) -> None:
+    """Load whatever the tests do but the ledger and themselves, for every child to have it."""
+
+    def names(folder: Path) -> int:
+        collect({file for module in modules for file in TESTS[module]}, _NoTests())
+        loaded = [name for name in sys.modules if not name.startswith(_CHANGING)]
+        (folder / "said").write_text(json.dumps(loaded))
+        return 0
+
+    for name in _alone(names):
+        with suppress(ImportError):  # some exist only inside others
+            importlib.import_module(name)
+
+
 def main() -> int:
     """Load what does not change, then try; exit with 0 if enough is noticed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("module", nargs="*", type=_module, help="all, if none is named")
     parser.add_argument("--share", type=_share, default=(1, 1), metavar="N/M",
                         help="try the N-th of M equal parts of each module's mutants")  # fmt: skip
+    parser.add_argument("--results", type=Path, metavar="FILE",
+                        help="keep the results there, and try again only what was not noticed there, "
+                             "or whose module changed since")  # fmt: skip
     given = parser.parse_args()
     os.chdir(ROOT)
-    os.environ["CI"] = "1"  # the same examples in every run
-    for name in ("hypothesis", "pytest", "sqlalchemy", "cryptography.hazmat.primitives", "cbor2"):
-        importlib.import_module(name)
-    trial = Trial(len(os.sched_getaffinity(0)), given.share)
-    signal.signal(signal.SIGTERM, lambda *_: trial.end())
-    for module in given.module or TESTS:
-        trial.run(module)
-    if trial.errors or not trial.tried:
+    sys.dont_write_bytecode = False  # every child would compile every test anew
+    modules = given.module or list(TESTS)
+    _fix_examples()
+    _preload(modules)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with TemporaryDirectory() as folder:
+        outcomes = Outcomes(given.results or Path(folder) / "outcomes")
+        counted = Counted(outcomes, given.share, len(os.sched_getaffinity(0)))
+        try:
+            if counted.learn(modules):
+                for module in modules:
+                    counted.run(module)
+        except KeyboardInterrupt:
+            _say(f"ended early; of whole modules {counted.noticed} of {counted.tried} noticed")
+            return 3
+    if counted.errors or not counted.tried:
         return 2
-    _say(f"all: {trial.noticed} of {trial.tried} noticed ({trial.noticed / trial.tried:.1%}); "
-         f"the goal is {GOAL:.0%}")  # fmt: skip
-    return 0 if trial.noticed >= GOAL * trial.tried else 1
+    counted.sum_up()
+    return 0 if counted.noticed >= GOAL * counted.tried else 1
 
 
 if __name__ == "__main__":

@@ -6,10 +6,15 @@ What an error says is not changed, nor annotations or docstrings: they are nobod
 from __future__ import annotations
 
 import ast
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,17 +57,20 @@ class Mutant:
     Args:
         name: What it is called.
         line: Where.
+        body: The lines of the function (of the outermost, if it stands in others) whose body is all
+            that is changed; None if something else is.
         number: Which change of the module it is.
     """
 
     name: MutantName
     line: int
+    body: range | None
     number: int
 
     @property
     def tree(self) -> ast.Module:
         """The changed tree; made when it is needed, as there are many of them."""
-        tree = ast.parse(_file(self.name.module).read_text())
+        tree = ast.parse(module_file(self.name.module).read_text())
         _Changer(self.number).visit(tree)
         return ast.fix_missing_locations(tree)
 
@@ -72,11 +80,12 @@ class _Changer(ast.NodeVisitor):
 
     def __init__(self, wanted: int | None = None) -> None:
         self._wanted = wanted
-        self.offers: list[tuple[str, int]] = []
+        self._body: range | None = None
+        self.offers: list[tuple[str, int, range | None]] = []
 
     def offer(self, node: ast.AST, what: str) -> bool:
-        """Note a change and its line; tell whether it is the one to make."""
-        self.offers.append((what, getattr(node, "lineno", 0)))
+        """Note a change, its line and its function's; tell whether it is the one to make."""
+        self.offers.append((what, getattr(node, "lineno", 0), self._body))
         return len(self.offers) - 1 == self._wanted
 
     def visit_Compare(self, node: ast.Compare) -> None:
@@ -156,7 +165,11 @@ class _Changer(ast.NodeVisitor):
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         """Statements can be left out; docstrings and types are passed over."""
         self.visit(node.args)
+        outer = self._body
+        if outer is None and node.end_lineno:
+            self._body = range(node.body[0].lineno, node.end_lineno + 1)
         self._visit_body(node.body)
+        self._body = outer
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         """Docstrings and decorators are passed over."""
@@ -194,15 +207,43 @@ class _Changer(ast.NodeVisitor):
 
 def mutants(module: str) -> Iterator[Mutant]:
     """Name every mutant of a module."""
-    text = _file(module).read_text()
+    text = module_file(module).read_text()
     lines, seen = text.splitlines(), Counter[tuple[str, str]]()
     changer = _Changer()
     changer.visit(ast.parse(text))
-    for number, (what, line) in enumerate(changer.offers):
+    for number, (what, line, body) in enumerate(changer.offers):
         code = lines[line - 1].strip()
         seen[code, what] += 1
-        yield Mutant(MutantName(module, code, what, seen[code, what]), line, number)
+        yield Mutant(MutantName(module, code, what, seen[code, what]), line, body, number)
 
 
-def _file(module: str) -> Path:
+def module_file(module: str) -> Path:
+    """Return where a module stands."""
     return ROOT / "src/branchline/ledger" / f"{module.replace('.', '/')}.py"
+
+
+class _Loader(importlib.abc.Loader):
+    def __init__(self, tree: ast.Module, name: str) -> None:
+        self._tree, self._name = tree, name
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(compile(self._tree, self._name, "exec"), module.__dict__)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Let one module be compiled from a changed tree."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self._name = f"branchline.ledger.{mutant.name.module}"
+        self._loader = _Loader(mutant.tree, f"<mutant of {self._name}>")
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Find the mutant in place of the module."""
+        return importlib.util.spec_from_loader(name, self._loader) if name == self._name else None
+
+
+def load_changed(mutant: Mutant) -> None:
+    """Have a mutant loaded in place of its module, which nobody has loaded yet."""
+    sys.meta_path.insert(0, _Finder(mutant))
