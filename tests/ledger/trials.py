@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ _TIMES = 8.0
 _GRACE = 4.0
 """A mutant is noticed, for it does not end, if a test takes so many times the processor's time that
 it takes without it, and so many seconds."""
+_ENOUGH = 100
+"""A test's lines in a function are noted so many times the function is entered: the rest repeats it."""
 
 
 @dataclass(frozen=True)
@@ -163,11 +166,14 @@ def _watched(modules: Iterable[str]) -> Iterator[dict[str, set[int]]]:
     """Note which lines of modules run meanwhile."""
     lines: dict[str, set[int]] = {module: set() for module in modules}
     by_file = {str(module_file(module)): seen for module, seen in lines.items()}
+    entered = Counter[int]()
 
     def enter(frame: FrameType, event: str, _: Any) -> Callable[..., Any] | None:
-        seen = by_file.get(frame.f_code.co_filename)
-        if seen is None:
+        code = frame.f_code
+        seen = by_file.get(code.co_filename)
+        if seen is None or entered[id(code)] == _ENOUGH:
             return None
+        entered[id(code)] += 1
         note = seen.add
 
         def line(frame: FrameType, event: str, _: Any) -> Callable[..., Any]:

@@ -163,12 +163,13 @@ def work_with_a_fault(order: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Fork a child for every order; say its process id, and when it has ended."""
+    """Fork a child for every order, which says its process id; say when it has ended."""
     for line in sys.stdin:
         order = json.loads(line)
         child = os.fork()
         if child == 0:
             status = 1
+            say("child", os.getpid())  # by the child, before all else it says
             try:
                 work = work_with_a_fault if "call" in order else work_until_killed
                 work(order)
@@ -176,7 +177,6 @@ def main() -> None:
             except BaseException as error:  # noqa: BLE001 - outermost: the parent is told
                 say("failed", repr(error).replace("\n", " "))
             os._exit(status)
-        say("child", child)
         _, ended = os.waitpid(child, 0)
         killed = os.WIFSIGNALED(ended) and os.WTERMSIG(ended) == signal.SIGKILL
         say("ended", "killed" if killed else os.waitstatus_to_exitcode(ended))
