@@ -35,12 +35,14 @@ class Shelf:
         file: Where it is given out from.
         received: What came.
         refuse: Whether it says no once the body came.
+        poured: Whether the body comes through a thread.
         lost: Whether a body broke off.
     """
 
     file: Path
     received: bytearray = field(default_factory=bytearray)
     refuse: bool = False
+    poured: bool = False
     lost: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
 
@@ -48,6 +50,8 @@ class Shelf:
         """Receive in pieces smaller than the body."""
         body, room = take_over(call.request), memoryview(bytearray(ROOM))
         try:
+            if self.poured:
+                await body.pour(self.received.extend)
             while body.left:
                 self.received += room[: await body.fill(room)]
         except ConnectionError:
@@ -72,9 +76,11 @@ class Shelf:
 
 
 @asynccontextmanager
-async def serving(folder: Path, *, tls: bool) -> AsyncIterator[tuple[Shelf, ApiClient]]:
+async def serving(
+    folder: Path, *, tls: bool, poured: bool = False
+) -> AsyncIterator[tuple[Shelf, ApiClient]]:
     """Serve a shelf on a free port, and call it."""
-    shelf, clock = Shelf(folder / "kept"), FixedClock(NOW)
+    shelf, clock = Shelf(folder / "kept", poured=poured), FixedClock(NOW)
     certificate = make_certificate(folder) if tls else None
     names = (None, None) if certificate is None else tuple(map(str, certificate))
     server = ApiServer(shelf.routes, lambda _: Caller("me", "person", ME.public), clock)
@@ -88,10 +94,11 @@ async def serving(folder: Path, *, tls: bool) -> AsyncIterator[tuple[Shelf, ApiC
         await runner.cleanup()
 
 
+@pytest.mark.parametrize("poured", [False, True])
 @pytest.mark.parametrize("tls", [False, True])
-async def test_large_bodies_travel_both_ways(tls: bool, tmp_path: Path) -> None:
+async def test_large_bodies_travel_both_ways(tls: bool, poured: bool, tmp_path: Path) -> None:
     """Whole, in order, and the next request is answered as before, at every size."""
-    async with serving(tmp_path, tls=tls) as (shelf, client):
+    async with serving(tmp_path, tls=tls, poured=poured) as (shelf, client):
         for size in SIZES:
             data = os.urandom(size)
             shelf.received.clear()
@@ -101,10 +108,13 @@ async def test_large_bodies_travel_both_ways(tls: bool, tmp_path: Path) -> None:
             assert await client.get_bytes("/shelf") == data
 
 
+@pytest.mark.parametrize("poured", [False, True])
 @pytest.mark.parametrize("tls", [False, True])
-async def test_octets_in_memory_are_taken_over_as_well(tls: bool, tmp_path: Path) -> None:
+async def test_octets_in_memory_are_taken_over_as_well(
+    tls: bool, poured: bool, tmp_path: Path
+) -> None:
     """How the body was sent makes no difference to who receives it."""
-    async with serving(tmp_path, tls=tls) as (shelf, client):
+    async with serving(tmp_path, tls=tls, poured=poured) as (shelf, client):
         data = os.urandom(5 << 20)
         await client.put_bytes("/shelf", data)
         assert shelf.received == data
@@ -119,9 +129,10 @@ async def test_a_refusal_after_the_body_reaches_the_sender(tmp_path: Path) -> No
             await client.put_file("/shelf", shelf.file, digest_of(bytes(3 << 20)))
 
 
-async def test_a_sender_that_goes_away_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("poured", [False, True])
+async def test_a_sender_that_goes_away_is_noticed(poured: bool, tmp_path: Path) -> None:
     """A body that breaks off is an error, however much of it came."""
-    async with serving(tmp_path, tls=False) as (shelf, _):
+    async with serving(tmp_path, tls=False, poured=poured) as (shelf, _):
         begun = asyncio.Event()
 
         async def endless() -> AsyncIterator[bytes]:

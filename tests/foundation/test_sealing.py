@@ -16,6 +16,7 @@ from branchline.foundation.encoding import to_bech32
 from branchline.foundation.errors import Corrupt, Refused
 from branchline.foundation.keys import Identity
 from branchline.foundation.sealing import CHUNK, TAG, seal, seal_into, seal_named, unseal
+from branchline.foundation.spares import Spares
 
 ME, OTHER = Identity.create(), Identity.create()
 THEIRS = pyrage.x25519.Identity.from_str(
@@ -161,14 +162,17 @@ def test_two_parcels_of_one_payload_differ() -> None:
 @pytest.mark.parametrize("before", [10, 3 * CHUNK, 900_000])
 def test_a_file_that_nobody_needs_becomes_the_next_parcel(before: int, tmp_path: Path) -> None:
     """Nothing of what was in it is left, whether it was shorter or longer."""
-    spare, file = tmp_path / "spare", tmp_path / "parcel"
-    spare.write_bytes(b"x" * before)
+    old, file = tmp_path / "old", tmp_path / "parcel"
+    old.write_bytes(b"x" * before)
+    spares = Spares(tmp_path / "spares")
+    spares.keep(old)
+    assert not old.exists()
     data = bytes(range(256)) * 1000
-    sealed = seal_into(file, data, [ME.public.seal], spare=spare)
-    assert not spare.exists()
+    sealed = seal_into(file, data, [ME.public.seal], spares=spares)
+    assert not list((tmp_path / "spares").iterdir())
     assert file.read_bytes() == sealed.data
     assert unseal(sealed.data, ME.seal_private, sealed.digest) == data
-    again = seal_into(tmp_path / "next", data, [ME.public.seal], spare=spare)
+    again = seal_into(tmp_path / "next", data, [ME.public.seal], spares=spares)
     assert unseal(again.data, ME.seal_private, again.digest) == data
 
 

@@ -270,15 +270,6 @@ def test_an_error_is_one_sentence_and_an_advice(kind: type[BranchlineError]) -> 
     assert kind.exit_code > 0
 
 
-def test_what_is_put_by_is_still_there(tmp_path: Path) -> None:
-    """It only leaves memory; one that was never put is no error."""
-    blobs = FolderBlobs(tmp_path)
-    digest = blobs.put(bytes(300_000))
-    blobs.put_by(digest)
-    assert blobs.get(digest) == bytes(300_000)
-    blobs.put_by(digest_of(b"never put"))
-
-
 def test_a_file_forced_early_is_whole(tmp_path: Path) -> None:
     """Writing goes on while what is written goes to disk; the disk's errors are told."""
     with (tmp_path / "large").open("wb", buffering=0) as file, EarlySync(file.fileno()) as early:

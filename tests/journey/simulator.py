@@ -10,6 +10,7 @@ from tests.journey.world import Done, Teller, parcel
 from branchline.foundation.errors import Conflict
 from branchline.journey import acts, machine
 from branchline.journey.machine import BUSY, ENDED, OUT, Phase, StopPhase
+from branchline.journey.parcels import needed, parcels_of
 from branchline.journey.request import Route
 
 Choice = tuple[str, str]
@@ -100,6 +101,20 @@ class Simulation:
             assert not stop.cleared or machine.over(journey, stop)
         self._check_inputs()
         self._check_alive()
+        self._check_parcels()
+
+    def _check_parcels(self) -> None:
+        """Check that what somebody is to fetch is needed, and of what is over only the result."""
+        journey = self.journey
+        if journey.phase in ENDED:
+            assert needed(journey) == ({journey.result} - {None})
+            return
+        fetched = {journey.state}
+        if journey.phase == Phase.COMBINING:
+            fetched |= {journey.stops[s].parcel for s in journey.stations(StopPhase.RELEASED)}
+        assert fetched - {None} <= needed(journey)
+        brought = [digest for act in self.recorded for digest in parcels_of(act)]
+        assert needed(journey) <= set(brought[-len(journey.stops) - 1 :])
 
     def _check_inputs(self) -> None:
         """Check that nothing was combined but what was released in that round by who is not out."""

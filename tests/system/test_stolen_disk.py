@@ -128,7 +128,7 @@ def keys_on_disk(taken: Taken) -> list[X25519PrivateKey]:
 def test_no_key_on_the_disk_opens_a_parcel(taken: Taken) -> None:
     """Neither central's keys nor anything that could be one; custody included."""
     sealed = parcels(taken)
-    assert len(sealed) >= 10
+    assert len(sealed) >= 4
     prepared = [a for _, a in taken.world.history() if isinstance(a, acts.JourneyPrepared)]
     assert prepared
     sealed += [act.custody for act in prepared]

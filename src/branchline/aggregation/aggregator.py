@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from branchline.foundation.digest import Bytes
 from branchline.foundation.errors import BranchlineError
 from branchline.foundation.sealing import Opening, Sealed, seal_into, seal_named, unseal
+from branchline.foundation.spares import Spares
 from branchline.journey.custody import recipient_of
 from branchline.sandbox.engine import (
     Engine,
@@ -69,6 +70,7 @@ class Aggregator:
         key: The journey's own key; only ever in memory.
         folder: A folder of its own for the train's code; removed at the end.
         limits: What it may use.
+        spares: Files that large parcels are made from.
     """
 
     def __init__(
@@ -80,10 +82,11 @@ class Aggregator:
         key: X25519PrivateKey,
         folder: Path,
         limits: Limits,
+        spares: Spares | None = None,
     ) -> None:
         self._engine, self._mount, self._opened = engine, mount, opened
         self._parameters, self._key, self._folder = parameters, key, folder
-        self._limits = limits
+        self._limits, self._spares = limits, spares
         self._session: Session | None = None
         self._starting = asyncio.Lock()
         self._closed = False
@@ -178,4 +181,6 @@ class Aggregator:
         if len(payload) <= SMALL:
             return seal_named(payload, recipients)
         file = self._folder.with_name(f"{self._folder.name}.{secrets.token_hex(4)}.parcel")
-        return await asyncio.to_thread(seal_into, file, payload, recipients, to_disk=True)
+        return await asyncio.to_thread(
+            seal_into, file, payload, recipients, to_disk=True, spares=self._spares
+        )

@@ -168,6 +168,7 @@ class Aggregators:
             key,
             self._folder / request.journey,
             self._limits,
+            self._desk.parcels.spares,
         )
 
     async def _restore(self, key: X25519PrivateKey, course: Course, place: _Place) -> None:
@@ -248,9 +249,7 @@ class Aggregators:
         except Corrupt as error:
             await self._fail(course, f"A parcel is damaged: {error.refused}")
             return
-        used = [*inputs.values(), *([] if journey.state is None else [journey.state])]
         await self._record(course, journey.round, inputs, done)
-        await asyncio.to_thread(self._put_by, used)
 
     async def _combined(
         self, course: Course, aggregator: Aggregator, parcels: Sequence[Digest]
@@ -261,10 +260,6 @@ class Aggregators:
         return await aggregator.combine(
             journey.round, updates, state, self._stations(course), self._requester(course)
         )
-
-    def _put_by(self, parcels: Sequence[Digest]) -> None:
-        for parcel in parcels:
-            self._desk.store.blobs.put_by(parcel)
 
     async def _fetch(self, digest: Digest) -> Bytes:
         small = self._desk.store.small_parcel(digest)

@@ -18,7 +18,6 @@ from branchline.central.hub.hosting import Hub
 from branchline.central.hub.receiving import Receiving
 from branchline.central.images import Images
 from branchline.central.inbox import Inbox
-from branchline.central.parcels import IncomingParcels
 from branchline.central.registry import Registry
 from branchline.central.rights import CENTRAL
 from branchline.central.stating import Stating
@@ -80,7 +79,6 @@ class Api(CosigningApi, HubApi):
         self._desk, self._registry, self._store, self._stating = desk, registry, store, stating
         self._inbox, self._watchers, self._hello, self._clock = inbox, watchers, hello, clock
         self._images, self._witnessing = images, witnessing
-        self._incoming = IncomingParcels(folder / "incoming", store.blobs)
         self._tiles = folder / "ledger"
 
     def routes(self) -> Sequence[Route]:
@@ -212,7 +210,7 @@ class Api(CosigningApi, HubApi):
     async def put_parcel(self, call: Call) -> None:
         """Take a sealed parcel in, streaming it to disk; durable before it is acknowledged."""
         digest = parse_payload_digest(call.path("digest"))
-        size = await self._incoming.receive(call.request, digest)
+        size = await self._desk.parcels.receive(call.request, digest)
         await self._desk.brought(digest, call.by.name, size)
 
     async def parcel(self, call: Call) -> web.StreamResponse:
@@ -223,7 +221,7 @@ class Api(CosigningApi, HubApi):
         small = self._store.small_parcel(digest)
         if small is not None:
             return web.Response(body=small, content_type="application/octet-stream")
-        return web.FileResponse(self._store.blobs.path(digest), chunk_size=READ_BUFFER)
+        return await self._desk.parcels.send(call.request, digest)
 
     async def announce_image(self, call: Call) -> ImageState:
         """Take an image's manifest in; the answer says which blobs are to follow."""

@@ -6,7 +6,7 @@ with what the acts say. A contradiction is a sentence: what stands where, and wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from sqlalchemy import select
 from branchline.central import tables
 from branchline.central.course import Course
 from branchline.central.founding import origin_of
-from branchline.central.rights import CENTRAL, parcels_of
+from branchline.central.rights import CENTRAL
 from branchline.central.store import Store, StoredAct
 from branchline.foundation.database import reading
 from branchline.foundation.digest import Digest, digest_of, is_named, is_named_file
@@ -24,6 +24,7 @@ from branchline.foundation.errors import BranchlineError, Corrupt, NotFound
 from branchline.foundation.jws import read_kid
 from branchline.foundation.keys import Identity
 from branchline.journey import acts, machine
+from branchline.journey.parcels import needed, parcels_of
 from branchline.ledger.audit import audit
 from branchline.ledger.beside import Beside
 from branchline.ledger.entry import leaf_tags, read_leaf
@@ -177,7 +178,6 @@ class CentralAudit:
         yield from self._parties()
         yield from self._studies()
         yield from self._trains()
-        yield from self._parcels()
 
     def _parties(self) -> Iterator[str]:
         enrolled = {a.name: a for a in self._of_kind(acts.PartyEnrolled)}
@@ -227,22 +227,6 @@ class CentralAudit:
         for digest in sorted(packed & kept):
             yield from self._blob(digest, f"The train {digest}")
 
-    def _parcels(self) -> Iterator[str]:
-        for stored, act in self._acts:
-            if not isinstance(act, acts.JourneyAct):
-                continue
-            for digest in parcels_of(act):
-                what = f"The parcel {digest}, which the act at {stored.position} speaks of,"
-                try:
-                    small = self._store.small_parcel(digest)
-                except NotFound:
-                    yield f"{what} is not kept"
-                    continue
-                if small is None:
-                    yield from self._blob(digest, what)
-                elif not is_named(small, digest):
-                    yield f"{what} has other bytes"
-
     def _blob(self, digest: Digest, what: str) -> Iterator[str]:
         path = self._store.blobs.path(digest)
         if not path.exists():
@@ -270,6 +254,25 @@ class CentralAudit:
                 yield f"The journey {journey} is filed under another requester"
             if bool(row.finished) != course.finished:
                 yield f"The journey {journey} is {course.journey.phase}, but not filed so"
+        yield from self._parcels({d for course in courses.values() for d in needed(course.journey)})
+
+    def _parcels(self, needed: Set[Digest]) -> Iterator[str]:
+        """Look for the parcels; a large one that nobody has to fetch any more may be gone."""
+        for stored, act in self._acts:
+            if not isinstance(act, acts.JourneyAct):
+                continue
+            for digest in parcels_of(act):
+                what = f"The parcel {digest}, which the act at {stored.position} speaks of,"
+                try:
+                    small = self._store.small_parcel(digest)
+                except NotFound:
+                    yield f"{what} is not kept"
+                    continue
+                if small is None:
+                    if digest in needed or self._store.blobs.has(digest):
+                        yield from self._blob(digest, what)
+                elif not is_named(small, digest):
+                    yield f"{what} has other bytes"
 
     def _step(
         self, courses: dict[str, Course], stored: StoredAct, act: acts.JourneyAct

@@ -13,6 +13,7 @@ from branchline.foundation.http.api import Caller
 from branchline.journey import acts, machine
 from branchline.journey.machine import REQUESTER, Journey, Phase, StopPhase
 from branchline.journey.messages import JourneyStatus, Notice, ParcelRef, Recorded, StopStatus
+from branchline.journey.parcels import needed, parcels_of
 from branchline.ledger.entry import Entry
 
 
@@ -32,6 +33,7 @@ class Course:
         retries: The requester's act behind each station's present attempt, after the first.
         recorded: For every act its answer; a repeated act gets the same one.
         pending: How many acts the state has taken in that are not durable yet.
+        parcels: Those that its acts brought, without those that nobody needs any more.
         spoiled: An act that the state has taken in could not be made durable: the state is to be
             made anew from the store, and nothing more is taken in or written until then.
     """
@@ -47,6 +49,7 @@ class Course:
     retries: dict[str, Entry] = field(default_factory=dict)
     recorded: dict[str, asyncio.Future[Recorded]] = field(default_factory=dict)
     pending: int = 0
+    parcels: set[Digest] = field(default_factory=set)
     spoiled: bool = False
 
     def spoil(self) -> None:
@@ -68,6 +71,7 @@ class Course:
         """
         before = self.journey
         self.journey = machine.step(before, act)
+        self.parcels.update(parcels_of(act))
         if isinstance(act, acts.JourneyPrepared):
             self.prepared = entry
         elif isinstance(act, acts.StopReleased | acts.StopForwarded):
@@ -140,15 +144,22 @@ class Course:
             inputs=inputs,
         )
 
+    def needs_no_more(self) -> set[Digest]:
+        """Return the parcels that nobody has to fetch any more; each is named once."""
+        done = self.parcels - needed(self.journey)
+        self.parcels -= done
+        return done
+
     def is_for(self, digest: Digest, caller: Caller) -> bool:
         """Tell whether a parcel of this journey is for a party: result, state, or an input."""
         journey = self.journey
+        if digest not in needed(journey):
+            return False
         if digest == journey.result:
             return caller.keys.id == journey.requester
         if digest == journey.state:
             return caller.name in journey.stops or caller.name == self.host
-        parcels = (stop.parcel for stop in journey.stops.values())
-        return caller.name == self.host and digest in parcels
+        return caller.name == self.host
 
     def status(self) -> JourneyStatus:
         """Return the journey as its requester sees it."""

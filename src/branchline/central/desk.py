@@ -15,13 +15,13 @@ from sqlalchemy import Connection
 from branchline.central.course import Course
 from branchline.central.inbox import Inbox
 from branchline.central.journal import Journal
+from branchline.central.parcels import Parcels
 from branchline.central.receipts import Receipts
 from branchline.central.rights import (
     CENTRAL,
     check_parcels,
     check_part,
     check_right,
-    parcels_of,
 )
 from branchline.central.store import Store
 from branchline.central.topic import OwnTopic
@@ -43,6 +43,7 @@ from branchline.foundation.tasks import leave_off
 from branchline.journey import acts, machine
 from branchline.journey.machine import BUSY, ENDED
 from branchline.journey.messages import ERASED, INLINE, Notice, ParcelRef, Recorded
+from branchline.journey.parcels import parcels_of
 from branchline.journey.request import JourneyRequest
 from branchline.ledger.beside import Beside
 from branchline.ledger.classes import Sealed as SealedEntry
@@ -74,6 +75,7 @@ class Desk:
 
     Args:
         store: What is kept.
+        parcels: Where large parcels are.
         journal: Makes it durable.
         ledger: The log of entries.
         receipts: Its receipts.
@@ -89,6 +91,7 @@ class Desk:
     def __init__(
         self,
         store: Store,
+        parcels: Parcels,
         journal: Journal,
         ledger: Log,
         receipts: Receipts,
@@ -100,7 +103,7 @@ class Desk:
         watchers: Inbox,
         clock: Clock,
     ) -> None:
-        self.store = store
+        self.store, self.parcels = store, parcels
         self.identity = identity
         self._journal = journal
         self._ledger = ledger
@@ -380,10 +383,7 @@ class Desk:
         digest, data = parcel.digest, parcel.data
         if len(data) <= INLINE:
             return {digest: bytes(data)}
-        if parcel.file is not None:
-            await asyncio.to_thread(self.store.blobs.adopt, digest, parcel.file)
-        else:
-            await asyncio.to_thread(self.store.blobs.put_named, digest, data)
+        await asyncio.to_thread(self.parcels.keep, parcel)
         await self.brought(digest, CENTRAL, len(data))
         return {}
 
@@ -448,6 +448,8 @@ class Desk:
                 self._inbox.push(course.host, data)
         self._watchers.push(course.journey.id, msgspec.json.encode(course.status()))
         self._set_alarm(course)
+        if done := course.needs_no_more():
+            self.spawn(self._let_go(done))
         if course.finished:
             # Nobody has anything left to do; whoever asks gets it replayed from the store.
             self._courses.pop(course.journey.id, None)
@@ -456,6 +458,11 @@ class Desk:
                 self.aggregators.ended(course.journey.id)
             else:
                 self.aggregators.wanted(course)
+
+    async def _let_go(self, parcels: set[Digest]) -> None:
+        await asyncio.to_thread(self.parcels.let_go, parcels)
+        if all(course.journey.phase in ENDED for course in self._courses.values()):
+            await asyncio.to_thread(self.parcels.spares.clear)
 
     def _notice(self, course: Course, station: str) -> bytes | None:
         notice = course.notice(station)

@@ -1,10 +1,12 @@
-"""Large parcels on their way in: named as they are written, durable before they are acknowledged."""
+"""Large parcels: named as they are written, durable before they are acknowledged, gone in the end."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -14,24 +16,31 @@ from branchline.foundation.digest import Bytes, Digest, PayloadNaming
 from branchline.foundation.durable import EarlySync, make_folder
 from branchline.foundation.errors import Corrupt, NotAllowed, Refused, Unavailable
 from branchline.foundation.http.large import take_over
+from branchline.foundation.http.server import READ_BUFFER
 from branchline.foundation.http.signing import parcel_digest_field
+from branchline.foundation.sealing import Sealed
+from branchline.foundation.spares import Spares
 
 PARCEL_LIMIT = 1 << 30
 """The most bytes of one parcel."""
-_PIECE = 2 << 20
-"""Bytes taken at once: few hops to a thread, and still in the processor's cache when hashed."""
+_LARGE = 2 << 20
+"""A body of more bytes than this is taken over from aiohttp."""
 
 
-class IncomingParcels:
-    """Take sealed parcels from requests into the store of blobs.
+class Parcels:
+    """Keep sealed parcels among the blobs for as long as somebody needs them.
 
     Args:
-        folder: For files that are not whole yet; none of them is ever read.
+        folder: For files that are not whole yet, which nobody ever reads; what is in it goes.
         blobs: Where parcels are kept.
     """
 
     def __init__(self, folder: Path, blobs: FolderBlobs) -> None:
         self._folder, self._blobs = make_folder(folder), blobs
+        for left in self._folder.glob("*.part"):
+            left.unlink()
+        self.spares = Spares(folder / "spares")
+        self._read: Counter[Digest] = Counter()
 
     async def receive(self, request: web.Request, digest: Digest) -> int:
         """Receive a request's body as the parcel of a digest and return its size.
@@ -49,8 +58,7 @@ class IncomingParcels:
             raise Refused(f"A parcel has at most {PARCEL_LIMIT} bytes")
         temporary = self._folder / f"{os.urandom(8).hex()}.part"
         try:
-            with temporary.open("wb", buffering=0) as file:
-                named = await _write(request, file.fileno())
+            named = await self._write(request, temporary)
             if named != digest:
                 raise Corrupt(f"The bytes that came do not have the digest {digest}")
             if request.headers.get("Content-Digest") != parcel_digest_field(named):
@@ -66,33 +74,72 @@ class IncomingParcels:
             temporary.unlink(missing_ok=True)
         return request.content_length
 
+    async def _write(self, request: web.Request, temporary: Path) -> Digest:
+        """Write a body as it comes and return its name."""
+        size = request.content_length or 0
+        naming = PayloadNaming(size)
+        descriptor = self.spares.open(temporary)
+        try:
+            with EarlySync(descriptor) as early:
+                await _receive(request, partial(_take, descriptor, naming, early))
+                await asyncio.to_thread(early.finish)
+            os.ftruncate(descriptor, size)
+        finally:
+            os.close(descriptor)
+        return naming.digest()
 
-async def _write(request: web.Request, descriptor: int) -> Digest:
-    """Write a body as it comes and return its name."""
-    naming = PayloadNaming(request.content_length or 0)
-    with EarlySync(descriptor) as early:
-        async for piece in _pieces(request):
-            await asyncio.to_thread(_take, descriptor, naming, piece, early)
-        await asyncio.to_thread(early.finish)
-    return naming.digest()
+    def keep(self, parcel: Sealed) -> None:
+        """Keep a parcel that was made here, durably."""
+        if parcel.file is not None:
+            self._blobs.adopt(parcel.digest, parcel.file)
+        else:
+            self._blobs.put_named(parcel.digest, parcel.data)
+
+    async def send(self, request: web.Request, digest: Digest) -> web.StreamResponse:
+        """Answer a request with a parcel.
+
+        Raises:
+            Corrupt: It should be here, and is not.
+        """
+        path = self._blobs.path(digest)
+        if not path.exists():
+            raise Corrupt(f"The parcel {digest} was lost here")
+        response = web.FileResponse(path, chunk_size=READ_BUFFER)
+        self._read[digest] += 1
+        try:
+            await response.prepare(request)
+        finally:
+            self._read -= Counter([digest])
+        return response
+
+    def let_go(self, digests: Collection[Digest]) -> None:
+        """Let parcels go that nobody has to fetch any more: their files become the next ones."""
+        for digest in digests:
+            if self._read[digest]:
+                # Whoever is late reads it to its end.
+                self._blobs.remove(digest)
+            else:
+                self.spares.keep(self._blobs.path(digest))
+
+    def close(self) -> None:
+        """Give the room of the spare files back."""
+        self.spares.clear()
 
 
-async def _pieces(request: web.Request) -> AsyncIterator[Bytes]:
-    """Yield the body in order; each piece is valid until the next is asked for."""
-    if (request.content_length or 0) <= _PIECE:
-        async for early in request.content.iter_any():
-            yield early
+async def _receive(request: web.Request, take: Callable[[Bytes], None]) -> None:
+    """Give a body away in order, in threads."""
+    if (request.content_length or 0) <= _LARGE:
+        async for piece in request.content.iter_any():
+            await asyncio.to_thread(take, piece)
         return
     body = take_over(request)
-    buffer = memoryview(bytearray(_PIECE))
     try:
-        while body.left:
-            yield buffer[: await body.fill(buffer)]
+        await body.pour(take)
     finally:
         body.close()
 
 
-def _take(descriptor: int, naming: PayloadNaming, piece: Bytes, early: EarlySync) -> None:
+def _take(descriptor: int, naming: PayloadNaming, early: EarlySync, piece: Bytes) -> None:
     naming.update(piece)
     view = memoryview(piece)
     while view:

@@ -8,6 +8,7 @@ from branchline.foundation.errors import Conflict, Corrupt, NotAllowed, NotFound
 from branchline.foundation.http.api import Caller
 from branchline.journey import acts
 from branchline.journey.messages import INLINE
+from branchline.journey.parcels import parcels_of
 
 CENTRAL = "central"
 """The name central has as a party, and as a place for the aggregator."""
@@ -63,15 +64,6 @@ def check_part(caller: Caller, course: Course) -> None:
     requester = caller.keys.id == course.journey.requester
     if not requester and caller.name not in (CENTRAL, course.host, *course.journey.stops):
         raise NotFound(f"No journey {course.journey.id} is known here")
-
-
-def parcels_of(act: acts.JourneyAct) -> list[Digest]:
-    """Return the parcels an act speaks of, which its actor must have brought."""
-    if isinstance(act, acts.StopReleased | acts.StopForwarded):
-        return [act.parcel]
-    if isinstance(act, acts.JourneyCombined):
-        return [d for d in (act.state, act.result) if d is not None]
-    return []
 
 
 def check_parcels(act: acts.JourneyAct, parcels: dict[Digest, bytes]) -> None:

@@ -23,6 +23,7 @@ from branchline.central.images import Images, OwnImages
 from branchline.central.inbox import Inbox
 from branchline.central.journal import Journal
 from branchline.central.outside import keep_outsides, outsides, parse_outside
+from branchline.central.parcels import Parcels
 from branchline.central.receipts import Receipts
 from branchline.central.registry import Registry
 from branchline.central.starting import quorum_at_start
@@ -110,8 +111,10 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
     stating = Stating(keeper, ledger, journal, receipts, witnessing)
     topic = OwnTopic(folder / "keys" / "topic", ledger.tagged)
     epochs = Epochs(folder / "keys")
+    parcels = Parcels(folder / "incoming", store.blobs)
     desk = Desk(
         store,
+        parcels,
         journal,
         ledger,
         receipts,
@@ -177,6 +180,7 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
         await hub.close()
         await aggregators.close()
         await desk.close()
+        parcels.close()
         await leave_off([*posting, keeping, cosigning, integrating])
         journal.close()
 

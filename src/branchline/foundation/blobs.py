@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -123,15 +122,6 @@ class FolderBlobs:
         if not is_named(data, digest):
             raise Corrupt(f"The bytes stored under {digest} have changed")
         return data
-
-    def put_by(self, digest: Digest) -> None:
-        """Keep bytes on disk only: they are there for good, and nobody is likely to ask soon.
-
-        Else large files that are read once push out of memory what is read often, and every new
-        one is written to memory fresh from the machine, which is dear on a virtual one.
-        """
-        with suppress(FileNotFoundError), self.path(digest).open("rb") as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
     def mapped(self, digest: Digest) -> memoryview:
         """Return the bytes of a digest without reading or checking them; the caller checks.

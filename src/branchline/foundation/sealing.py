@@ -14,7 +14,7 @@ import mmap
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from branchline.foundation.digest import Bytes, Digest, PayloadNaming, payload_d
 from branchline.foundation.durable import EarlySync
 from branchline.foundation.errors import Corrupt, Refused
 from branchline.foundation.keys import seal_public
+from branchline.foundation.spares import Spares
 
 VERSION = b"age-encryption.org/v1\n"
 CHUNK = 1 << 16
@@ -88,7 +89,7 @@ def seal_into(
     recipients: Sequence[str],
     *,
     to_disk: bool = False,
-    spare: Path | None = None,
+    spares: Spares | None = None,
 ) -> Sealed:
     """Seal bytes into a new file; what is returned is a view of it. Not forced to disk.
 
@@ -99,15 +100,14 @@ def seal_into(
         data: What to seal.
         recipients: As in ``seal_named``.
         to_disk: Send it on its way to disk meanwhile, for whoever forces it next.
-        spare: A file that nobody needs any more: if it is there, it becomes the new one, which
-            costs half of what new pages do.
+        spares: Files that nobody needs any more, one of which becomes the new one.
 
     Raises:
         Refused, Corrupt: As ``seal_named``.
         OSError: The file cannot be written.
     """
     sealing = _Sealing(data, recipients)
-    descriptor = _opened(file, spare)
+    descriptor = _created(file) if spares is None else spares.open(file)
     try:
         with EarlySync(descriptor) as early, sealing.named() as named:
             for piece in sealing.pieces():
@@ -128,11 +128,7 @@ def seal_into(
     return Sealed(mapped, *names, file)
 
 
-def _opened(file: Path, spare: Path | None) -> int:
-    if spare is not None:
-        with suppress(FileNotFoundError):
-            os.rename(spare, file)
-            return os.open(file, os.O_RDWR)
+def _created(file: Path) -> int:
     return os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
 
 

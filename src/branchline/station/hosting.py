@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from branchline.aggregation.aggregator import AggregationFailed, Aggregator, Combination
 from branchline.environment.errors import EnvironmentDamaged
-from branchline.foundation.digest import Bytes, Digest, digest_of
+from branchline.foundation.digest import Bytes, Digest, digest_of, is_named
 from branchline.foundation.errors import BranchlineError, Corrupt, NotAllowed, Unavailable
 from branchline.foundation.ids import new_id
 from branchline.foundation.jws import read_kid
@@ -201,6 +201,7 @@ class Hosting:
             key,
             self._house.folder_for(f"aggregator-{notice.journey}"),
             self._house.settings.limits,
+            self._house.outbox.spares,
         )
         self._places[notice.journey] = _Place(aggregator, act, study, ready.digest)
         return self._places[notice.journey]
@@ -217,7 +218,7 @@ class Hosting:
         data: Bytes | None = ref.data
         if data is None:
             data = await self._house.client.get_bytes(f"/v1/parcels/{ref.digest}")
-        if await asyncio.to_thread(digest_of, data) != ref.digest:
+        if not await asyncio.to_thread(is_named, data, ref.digest):
             raise Corrupt("A parcel is not the one that was announced")
         return data
 

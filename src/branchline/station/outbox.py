@@ -7,7 +7,6 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from branchline.foundation.digest import Bytes, Digest, file_name, is_named_file
@@ -17,6 +16,7 @@ from branchline.foundation.http.client import ApiClient
 from branchline.foundation.ids import new_id
 from branchline.foundation.sealing import Sealed as Parcel
 from branchline.foundation.sealing import seal_into, seal_named
+from branchline.foundation.spares import Spares
 from branchline.foundation.tasks import leave_off
 from branchline.journey import acts
 from branchline.journey.messages import INLINE, ActMessage, Recorded
@@ -60,8 +60,8 @@ class Outbox:
         self._client, self._store, self._stands = client, store, stands
         self._epochs = epochs
         self._folder = make_folder(folder)
-        self._spare = self._folder / "spare"
-        self._spare.unlink(missing_ok=True)
+        # One file at a time is sealed, and it comes back once its act is acknowledged.
+        self.spares = Spares(self._folder / "spares")
         self._catching_up: asyncio.Task[None] | None = None
 
     async def seal(self, payload: Bytes, recipients: Sequence[str]) -> Parcel:
@@ -69,7 +69,7 @@ class Outbox:
         if len(payload) <= LARGE:
             return seal_named(payload, recipients)
         file = self._folder / f"{secrets.token_hex(8)}.part"
-        parcel = await asyncio.to_thread(seal_into, file, payload, recipients, spare=self._spare)
+        parcel = await asyncio.to_thread(seal_into, file, payload, recipients, spares=self.spares)
         self.lay_down(parcel)
         return parcel
 
@@ -107,7 +107,7 @@ class Outbox:
         if self._catching_up is not None:
             await leave_off([self._catching_up])
         self._store.write_settled()
-        self._spare.unlink(missing_ok=True)
+        self.spares.clear()
 
     async def _send_waiting(self) -> None:
         pause = _FIRST_PAUSE
@@ -132,9 +132,7 @@ class Outbox:
         if queued.parcel is not None and queued.data is None:
             # The note comes first: a parcel that is gone while its act still waits counts as lost.
             self._store.write_settled()
-            with suppress(FileNotFoundError):
-                # Its pages and its place on disk serve the next one.
-                os.replace(self._path(queued.parcel), self._spare)
+            self.spares.keep(self._path(queued.parcel))
 
     async def _record(self, queued: Queued, parcels: dict[Digest, bytes]) -> None:
         """Have an act recorded, under other tags if need be, or note that it was refused."""

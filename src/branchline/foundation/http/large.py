@@ -8,6 +8,12 @@ own `BufferedProtocol`, over TLS as well; the connection is closed after it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +22,10 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import StreamWriter
 
 PIECE = 1 << 20
+POURED = 1 << 20
+"""Bytes given away at once: few calls, and still in a processor's cache when they are looked at."""
+_READERS = threading.BoundedSemaphore(16)
+"""Bodies that are read in threads of their own; any more are read between other things."""
 SILENCE = 120.0
 """Seconds without a byte after which a body counts as lost."""
 TAKEN_OVER = web.RequestKey("taken_over", bool)
@@ -73,12 +83,73 @@ class LargeBody:
         self.left -= len(target)
         return len(target)
 
+    async def pour(self, take: Callable[[memoryview], None]) -> None:
+        """Receive all that is left and give it away piece by piece, in a thread.
+
+        A connection that is not encrypted is read in that thread, too: several bodies that come at
+        the same time use several processors.
+
+        Args:
+            take: Takes a piece, which is valid until it returns; an error of its is raised.
+
+        Raises:
+            ConnectionError: The connection was lost before all came, or fell silent.
+        """
+        room = memoryview(bytearray(POURED))
+        plain = self._transport.get_extra_info("sslcontext") is None
+        if plain and _READERS.acquire(blocking=False):
+            try:
+                await self._pour_aside(room, take)
+            finally:
+                _READERS.release()
+        while self.left:
+            await asyncio.to_thread(take, room[: await self.fill(room)])
+
+    async def _pour_aside(self, room: memoryview, take: Callable[[memoryview], None]) -> None:
+        while self._early:
+            await asyncio.to_thread(take, room[: await self.fill(room[: len(self._early)])])
+        own = self._transport.get_extra_info("socket")
+        with (
+            socket.socket(fileno=os.dup(own.fileno())) as end,
+            ThreadPoolExecutor(1, "large-body") as thread,
+        ):
+            try:
+                self.left -= await asyncio.wrap_future(
+                    thread.submit(_drain, end, self.left, room, take)
+                )
+            except BaseException:
+                # Else the thread would wait for what nobody wants any more.
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+                raise
+
     def close(self) -> None:
         """Give the connection back to aiohttp, for the answer and the end."""
         self._transport.set_protocol(self._before)
         if not self._content.is_eof():
             # Else aiohttp would wait for the body that was read here.
             self._content.feed_eof()
+
+
+def _drain(
+    end: socket.socket, left: int, room: memoryview, take: Callable[[memoryview], None]
+) -> int:
+    """Read so many bytes from a connection, in a thread; return how many that were."""
+    end.settimeout(SILENCE)
+    size = left
+    while left:
+        at, most = 0, min(left, len(room))
+        while at < most:
+            try:
+                came = end.recv_into(room[at:most])
+            except TimeoutError:
+                raise ConnectionResetError(f"nothing came for {SILENCE:.0f} s") from None
+            if not came:
+                raise ConnectionResetError("the connection was lost")
+            at += came
+        take(room[:at])
+        left -= at
+    return size
 
 
 def take_over(message: web.Request | ClientResponse) -> LargeBody:
