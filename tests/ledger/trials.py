@@ -25,7 +25,7 @@ from tests.ledger.mutating import ROOT, Mutant, module_file
 UNNOTICED, NOTICED, UNFIT = 0, 1, 97
 """How a child ends that tried a mutant. UNFIT: the change cannot be made in a loaded module."""
 _TIMES = 8.0
-_GRACE = 4.0
+_GRACE = 1.0
 """A mutant is noticed, for it does not end, if a test takes so many times the processor's time that
 it takes without it, and so many seconds."""
 _ENOUGH = 100
