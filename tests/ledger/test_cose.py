@@ -136,6 +136,26 @@ def test_another_spelling_is_refused(data: bytes) -> None:
         check_cose_receipt(data, b"entry 2", LOG_VKEY)
 
 
+def test_a_header_has_one_order() -> None:
+    """A well-signed receipt whose protected header is in another order is refused."""
+    header = cbor2.loads(cbor2.loads(made()).value[0])
+    turned = dict(reversed(header.items()))
+    with pytest.raises(Corrupt, match="deterministic"):
+        check_cose_receipt(remade({"protected": cbor2.dumps(turned)}), b"entry 2", LOG_VKEY)
+
+
+def test_a_receipt_has_65_536_bytes_at_most() -> None:
+    """That many are read, and no more."""
+    filling = 1 << 16
+    for _ in range(2):  # the length of the filling shows in the lengths around it
+        filling -= len(remade({"header": {99: bytes(filling)}})) - (1 << 16)
+    largest = remade({"header": {99: bytes(filling)}})
+    assert len(largest) == 65_536
+    check_cose_receipt(largest, b"entry 2", LOG_VKEY)
+    with pytest.raises(Corrupt):
+        check_cose_receipt(remade({"header": {99: bytes(filling + 1)}}), b"entry 2", LOG_VKEY)
+
+
 @given(st.binary(max_size=200))
 def test_noise_is_refused(noise: bytes) -> None:
     """Arbitrary bytes are refused in our own words."""
