@@ -19,7 +19,7 @@ from branchline.cli.root import root
 from branchline.datasets.schema_toml import parse_toml
 from branchline.environment.lock.model import parse_lock
 from branchline.project.data.rules import read_rules
-from branchline.project.place import read_description
+from branchline.project.description import read_description
 from branchline.station.settings import StationSettings
 from branchline.train.manifest import parse_manifest
 

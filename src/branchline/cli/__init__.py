@@ -8,9 +8,15 @@ that ``branchline --help`` answers at once.
 
 from __future__ import annotations
 
-from branchline.cli.root import root
+import sys
 
 
 def main() -> None:
     """Run ``branchline``; the exit code is that of the error, if there is one."""
+    from branchline.cli.quick import answer
+
+    if answer(sys.argv[1:]):
+        return
+    from branchline.cli.root import root
+
     root.main(prog_name="branchline")

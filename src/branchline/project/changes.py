@@ -35,6 +35,14 @@ class Change:
     mode: int = 0
 
     @property
+    def may_be_unlocked(self) -> bool:
+        """Whether it may be a file of git-annex that is no link, and not changed at all.
+
+        Git compares it with what it stores of such files, unless git-annex is called for each.
+        """
+        return self.unstaged == "M" and self.mode not in (LINK, MODULE)
+
+    @property
     def kind(self) -> str:
         """One word for people: new, changed, removed or in conflict."""
         if self.staged == "U":

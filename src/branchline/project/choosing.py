@@ -6,10 +6,9 @@ import os
 from collections.abc import Callable, Collection, Sequence
 
 from branchline.project.activity.files import BLOBS, FOLDER
-from branchline.project.changes import LINK, Change
+from branchline.project.changes import Change
 from branchline.project.data.rules import Handling, Rules
-from branchline.project.git.intake import read_objects
-from branchline.project.git.keys import key_in_pointer
+from branchline.project.differing import unlocked_among
 from branchline.project.git.largefiles import Rule, rule_of
 from branchline.project.place import Project
 
@@ -88,11 +87,3 @@ def _needs_git_annex(project: Project) -> bool:
     unusual = ("annex.crippledfilesystem", "annex.addunlocked", "annex.private", "annex.dotfiles")
     adjusted = (project.git.branch() or "").startswith("adjusted/")
     return adjusted or own.get("annex.version") != "10" or any(name in own for name in unusual)
-
-
-def unlocked_among(project: Project, changes: Sequence[Change]) -> set[str]:
-    """Return which files the index knows as unlocked ones of git-annex."""
-    known = [change for change in changes if change.mode != LINK and change.was.strip("0")]
-    asked = "".join(f"{change.was}\n" for change in known).encode()
-    contents = read_objects(project.git, asked, len(known)) if known else []
-    return {c.path for c, text in zip(known, contents, strict=True) if key_in_pointer(text)}

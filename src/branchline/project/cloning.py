@@ -14,10 +14,12 @@ from branchline.foundation.errors import Conflict, NotFound, Refused
 from branchline.project.activity.chain import Fault
 from branchline.project.activity.verify import verify
 from branchline.project.data.guard import install_hook
-from branchline.project.git.command import Git, call, clean_environment
+from branchline.project.finding import FILE
+from branchline.project.git.command import Git, call
+from branchline.project.git.environment import clean_environment
 from branchline.project.git.intake import Progress, read_objects
 from branchline.project.names import check_names
-from branchline.project.place import FILE, Project
+from branchline.project.place import Project
 from branchline.project.saving import check_link
 
 _LINK, _MODULE = "120000", "160000"

@@ -4,47 +4,28 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from branchline.foundation.decoding import convert, decode_json
+from branchline.foundation.decoding import decode_json
 from branchline.foundation.durable import make_folder, write_durably
 from branchline.foundation.errors import NotFound, Refused, Unavailable
 from branchline.foundation.ids import Id, new_id
+from branchline.project.description import Described, read_description
+from branchline.project.finding import FILE, LOCK, repository_of
 from branchline.project.git.annex import Annex
 from branchline.project.git.command import Git
 
 if TYPE_CHECKING:
     from branchline.project.data.rules import Rules
 
-FILE = "branchline.toml"
-"""The file that makes a repository a project."""
-
-SCHEMA = 1
 _STATE = "branchline"
 _LEFT_BEHIND = ("index.lock", "HEAD.lock", "packed-refs.lock", "config.lock")
-
-
-class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What ``branchline.toml`` says under ``[project]``.
-
-    Args:
-        name: The project's name.
-        id: Its identifier; the same in every clone.
-        schema: The layout's version.
-        description: One line for people.
-    """
-
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
-    id: Id
-    schema: int = SCHEMA
-    description: str = ""
 
 
 class _Clone(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -125,7 +106,7 @@ class Project:
         from branchline.project.git.landing import finish
 
         make_folder(self.state)
-        descriptor = os.open(self.state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(self.root / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _take(descriptor, self.root)
             marker = self.state / "working"
@@ -174,36 +155,8 @@ def find_repository(folder: Path) -> Path | None:
     Raises:
         Refused: Its ``.git`` is a link or a file that leads elsewhere.
     """
-    here = folder.resolve()
-    for each in (here, *here.parents):
-        git = each / ".git"
-        if git.is_symlink() or git.is_file():
-            raise Refused(
-                f"{git} leads to a repository elsewhere",
-                advice="Work in the main clone; linked work trees and submodules are not projects",
-            )
-        if git.is_dir():
-            return each
-    return None
-
-
-def read_description(text: bytes) -> Described:
-    """Read ``branchline.toml``.
-
-    Raises:
-        Refused: It is not acceptable, or of a later layout.
-    """
-    try:
-        read = tomllib.loads(text.decode())
-        found = convert(read.get("project"), Described)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise Refused(f"{FILE} is not acceptable: {error}") from error
-    if found.schema > SCHEMA:
-        raise Refused(
-            f"{FILE} has schema {found.schema}; this Branchline knows {SCHEMA}",
-            advice="Use a newer Branchline",
-        )
-    return found
+    found = repository_of(str(folder))
+    return None if found is None else Path(found)
 
 
 def check_inside(root: Path, path: str) -> Path:

@@ -17,9 +17,9 @@ from branchline.foundation.keys import Identity
 from branchline.project.activity.files import BLOBS, FOLDER, Recorder, last_record
 from branchline.project.activity.record import Detail, Signed
 from branchline.project.changes import MODULE, Change
-from branchline.project.choosing import chooser, exposed, is_closed, unlocked_among
+from branchline.project.choosing import chooser, exposed, is_closed
 from branchline.project.data.naming import needed
-from branchline.project.differing import changes_of
+from branchline.project.differing import changes_of, unlocked_among
 from branchline.project.git.intake import WAITING, Progress, Taken, register, take_in
 from branchline.project.git.keyed import BACKEND
 from branchline.project.git.keys import key_in_link, object_place
@@ -91,7 +91,9 @@ def add(
         project.git.run("update-index", "-z", "--index-info", feed=gone)
     if rest:
         names = b"".join(os.fsencode(path) + b"\0" for path in rest)
-        project.git.run("add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul", feed=names)
+        # Not 'git add', which holds each path against all that it was given.
+        words = ("--add", "--remove", "--replace", "-z", "--stdin")
+        project.git.run("update-index", *words, feed=names)
     uuid = project.annex.uuid
     if taken and uuid is not None:
         register(project.git, uuid, taken)

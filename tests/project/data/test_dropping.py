@@ -18,9 +18,9 @@ from branchline.project.data.dropping import drop
 from branchline.project.data.expiry import drop_expired, expired
 from branchline.project.data.places import describe
 from branchline.project.data.receipts import NOT_COVERED, Dropped
+from branchline.project.finding import FILE
 from branchline.project.git.keys import log_place
 from branchline.project.git.proofs import read_proofs, trusted_uuids
-from branchline.project.place import FILE
 
 FAKE = "deadbeef-0000-4000-8000-000000000000"
 DAY = date(2026, 11, 21)

@@ -16,8 +16,8 @@ from branchline.foundation.errors import Conflict, NotAllowed, NotFound, Refused
 from branchline.project.cloning import clone
 from branchline.project.data.guard import check_push, judge_keys, paths_of_keys
 from branchline.project.data.places import check_lines, describe, here, place_of_remote
+from branchline.project.finding import FILE
 from branchline.project.git.keyed import DataKey, keep
-from branchline.project.place import FILE
 
 DAY = date(2026, 11, 21)
 RULE = '\n[[data]]\npaths = ["{}"]\nconfidentiality = "{}"\n{}\n'

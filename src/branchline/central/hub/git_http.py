@@ -23,7 +23,7 @@ from branchline.central.hub.rights import Standing
 from branchline.foundation.durable import write_durably
 from branchline.foundation.errors import BranchlineError, Refused
 from branchline.journey.hosting import Right
-from branchline.project.git.command import clean_environment
+from branchline.project.git.environment import clean_environment
 
 PUSH_LIMIT = 2 << 30
 """The most bytes of one push; large data are git-annex's."""

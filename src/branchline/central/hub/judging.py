@@ -18,11 +18,12 @@ from branchline.central.hub.store import HubStore
 from branchline.foundation.errors import Conflict, NotAllowed, Refused
 from branchline.project.activity.record import Signed
 from branchline.project.cloning import look_through
+from branchline.project.description import read_description
+from branchline.project.finding import FILE
 from branchline.project.git.command import Git
 from branchline.project.git.intake import read_objects
 from branchline.project.manifest import EMPTY_TREE
 from branchline.project.names import shown
-from branchline.project.place import FILE, read_description
 
 ANNEX = "refs/heads/git-annex"
 SYNCED_ANNEX = "refs/heads/synced/git-annex"

@@ -23,7 +23,8 @@ from branchline.central.hub.rights import Standing
 from branchline.foundation.errors import Unavailable
 from branchline.foundation.http.server import READ_BUFFER
 from branchline.project.git.annex import Annex
-from branchline.project.git.command import Git, clean_environment
+from branchline.project.git.command import Git
+from branchline.project.git.environment import clean_environment
 
 log = logging.getLogger("branchline.central.hub")
 

@@ -10,8 +10,9 @@ from branchline.project.activity.feed import newest
 from branchline.project.activity.files import FOLDER, last_record
 from branchline.project.data.listing import in_use
 from branchline.project.differing import changes_of
+from branchline.project.finding import FILE
 from branchline.project.names import shown
-from branchline.project.place import FILE, Project, find_repository
+from branchline.project.place import Project, find_repository
 from branchline.train.origin import Origin, UsedList
 
 

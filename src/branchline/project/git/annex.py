@@ -19,9 +19,9 @@ from branchline.project.git.command import (
     annex_program,
     call,
     call_both,
-    clean_environment,
     user,
 )
+from branchline.project.git.environment import clean_environment
 
 OLDEST = (10, 20250101)
 """The oldest git-annex whose formats and options are the ones relied on."""

@@ -12,16 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from branchline.foundation.errors import BranchlineError, Refused, Unavailable
+from branchline.project.git.environment import KEPT, clean_environment
 from branchline.project.git.heads import read_head
-from branchline.project.git.settings import ALLOWED_PROTOCOLS, SAFE, check_settings
-
-_KEPT = ("PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
-_KEPT_FOR_NETWORK = (
-    *("SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy"),
-    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "all_proxy", "ALL_PROXY"),
-)
-_OF_THE_PERSON = ("credential.helper", "core.sshCommand", "core.askPass")
-"""Programs by which a person reaches other machines; his own settings may name them."""
+from branchline.project.git.settings import LIST_OWN, check_settings, read_own
 
 _FULL = ("no space left on device", "disk quota exceeded", "out of diskspace")
 _LONGEST_COMPLAINT = 400
@@ -138,19 +131,8 @@ class Git:
         return {f"filter.annex.{name}": value for name, value in ways.items()}
 
     def _read_settings(self) -> dict[str, str]:
-        words = ("git", "config", "--list", "-z", "--includes", "--show-scope")
-        printed = call(words, self.root, clean_environment({}), b"", (0,), self.held)
-        parts = printed.split(b"\0")
-        found: dict[str, str] = {}
-        for scope, text in zip(parts[::2], parts[1::2], strict=False):
-            if scope in (b"local", b"worktree"):
-                raw, _, value = text.partition(b"\n")
-                name = os.fsdecode(raw)
-                if name.endswith(".helper") and found.get(name):
-                    # Git calls all of them.
-                    value = b"\n".join((os.fsencode(found[name]), value))
-                found[name] = os.fsdecode(value)
-        return found
+        environment = clean_environment({})
+        return read_own(call(("git", *LIST_OWN), self.root, environment, b"", (0,), self.held))
 
 
 def _stamp(root: Path) -> tuple[tuple[int, ...], ...] | None:
@@ -225,37 +207,6 @@ def _failure(words: Sequence[str], code: int, said: str) -> BranchlineError:
     return GitFailed(f"'{name}' failed: {complaint}")
 
 
-def clean_environment(
-    settings: Mapping[str, str | None], *, network: bool = False
-) -> dict[str, str]:
-    """Return the variables that git and git-annex run with.
-
-    Args:
-        settings: Settings beside the safe ones; None leaves a safe one out.
-        network: Whether the person's own global settings and agents count (proxies, credentials).
-    """
-    kept = (*_KEPT, *_KEPT_FOR_NETWORK) if network else _KEPT
-    variables = {name: os.environ[name] for name in kept if name in os.environ}
-    variables |= {
-        "LC_ALL": "C.UTF-8",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_ATTR_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_LITERAL_PATHSPECS": "1",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_ALLOW_PROTOCOL": ALLOWED_PROTOCOLS,
-    }
-    if not network:
-        variables["GIT_CONFIG_GLOBAL"] = "/dev/null"
-    safe = {n: v for n, v in SAFE.items() if not network or n not in _OF_THE_PERSON}
-    pairs = {n: v for n, v in {**safe, **settings}.items() if v is not None}
-    variables["GIT_CONFIG_COUNT"] = str(len(pairs))
-    for number, (name, value) in enumerate(pairs.items()):
-        variables[f"GIT_CONFIG_KEY_{number}"] = name
-        variables[f"GIT_CONFIG_VALUE_{number}"] = value
-    return variables
-
-
 _user: dict[str, str] = {}
 
 
@@ -267,7 +218,7 @@ def user() -> Mapping[str, str]:
 
 
 def _read_user() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in (*_KEPT, "GIT_CONFIG_GLOBAL") if name in os.environ}
+    kept = {name: os.environ[name] for name in (*KEPT, "GIT_CONFIG_GLOBAL") if name in os.environ}
     words = ("git", "config", "--global", "-z", "--get-regexp", r"^(user\.|safe\.directory)")
     printed = call(words, Path("/"), kept, accept=(0, 1, 128))
     found = {}

@@ -5,15 +5,15 @@ Source: gitrepository-layout(5), git-pack-refs(1).
 
 from __future__ import annotations
 
+import os
 import re
-from pathlib import Path
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _BRANCH = "ref: refs/heads/"
 _LARGEST = 16 << 20
 
 
-def read_head(git: Path) -> tuple[str | None, str | None] | None:
+def read_head(git: str | os.PathLike[str]) -> tuple[str | None, str | None] | None:
     """Return the commit and the branch that are checked out.
 
     Args:
@@ -24,7 +24,7 @@ def read_head(git: Path) -> tuple[str | None, str | None] | None:
         only git knows.
     """
     try:
-        said = _read(git / "HEAD").strip()
+        said = _read(os.path.join(git, "HEAD")).strip()
         if _COMMIT.fullmatch(said):
             return said, None
         name = said.removeprefix(_BRANCH)
@@ -35,7 +35,7 @@ def read_head(git: Path) -> tuple[str | None, str | None] | None:
         ):
             return None
         try:
-            commit = _read(git / "refs" / "heads" / name).strip()
+            commit = _read(os.path.join(git, "refs", "heads", name)).strip()
         except FileNotFoundError:
             return _packed(git, f"refs/heads/{name}"), name
         return (commit, name) if _COMMIT.fullmatch(commit) else None
@@ -43,9 +43,9 @@ def read_head(git: Path) -> tuple[str | None, str | None] | None:
         return None
 
 
-def _packed(git: Path, name: str) -> str | None:
+def _packed(git: str | os.PathLike[str], name: str) -> str | None:
     try:
-        lines = _read(git / "packed-refs").splitlines()
+        lines = _read(os.path.join(git, "packed-refs")).splitlines()
     except FileNotFoundError:
         return None
     for line in lines:
@@ -55,8 +55,8 @@ def _packed(git: Path, name: str) -> str | None:
     return None
 
 
-def _read(file: Path) -> str:
-    if file.is_symlink():
+def _read(file: str) -> str:
+    if os.path.islink(file):
         raise OSError("a link")
-    with file.open("rb") as source:
+    with open(file, "rb") as source:
         return source.read(_LARGEST).decode()

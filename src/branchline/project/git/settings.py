@@ -8,6 +8,7 @@ would be stored.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -56,6 +57,9 @@ SAFE: Mapping[str, str] = {
 ALLOWED_PROTOCOLS = "file:http:https:ssh"
 """What git may speak; ``ext::`` would run any program."""
 
+LIST_OWN = ("config", "--list", "-z", "--includes", "--show-scope")
+"""The call of git whose answer `read_own` reads."""
+
 _RUNS_A_PROGRAM = re.compile(
     r"^(filter\..+\.(clean|smudge|process)"
     r"|annex\..*(command|hook)"
@@ -65,6 +69,21 @@ _RUNS_A_PROGRAM = re.compile(
 )
 _OWN_FILTER = re.compile(r"^filter\.annex\.(clean|smudge|process)$", re.I)
 _ELSEWHERE = ("core.worktree",)
+
+
+def read_own(printed: bytes) -> dict[str, str]:
+    """Read the repository's own settings out of git's answer to `LIST_OWN`."""
+    parts = printed.split(b"\0")
+    found: dict[str, str] = {}
+    for scope, text in zip(parts[::2], parts[1::2], strict=False):
+        if scope in (b"local", b"worktree"):
+            raw, _, value = text.partition(b"\n")
+            name = os.fsdecode(raw)
+            if name.endswith(".helper") and found.get(name):
+                # Git calls all of them.
+                value = b"\n".join((os.fsencode(found[name]), value))
+            found[name] = os.fsdecode(value)
+    return found
 
 
 def check_settings(found: Mapping[str, str]) -> None:

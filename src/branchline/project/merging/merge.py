@@ -12,6 +12,8 @@ from branchline.foundation.errors import Conflict, NotFound, Refused
 from branchline.foundation.keys import Identity
 from branchline.project.activity.files import Recorder
 from branchline.project.activity.record import Detail, Signed
+from branchline.project.description import read_description
+from branchline.project.finding import FILE
 from branchline.project.git.intake import Progress
 from branchline.project.git.landing import land
 from branchline.project.merging.building import blob_of, commit_of_tree, tree_with
@@ -29,7 +31,7 @@ from branchline.project.merging.pending import (
 )
 from branchline.project.merging.weighing import Weighed, is_within, weigh
 from branchline.project.names import shown
-from branchline.project.place import FILE, Project, read_description
+from branchline.project.place import Project
 from branchline.project.saving import save, without_activity
 
 _OWN = ("git-annex", "synced/git-annex")

@@ -12,7 +12,8 @@ from typing import IO
 
 from branchline.foundation.errors import Conflict, NotFound, Refused
 from branchline.project.cloning import checked_source
-from branchline.project.git.command import clean_environment, user
+from branchline.project.git.command import user
+from branchline.project.git.environment import clean_environment
 from branchline.project.git.intake import Progress
 from branchline.project.git.settings import check_network
 from branchline.project.merging.clash import label_of
