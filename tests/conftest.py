@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 from tests.crates import validator
+from tests.groups import control_groups
 
 if TYPE_CHECKING:
     from tests.environment.built import Built
@@ -48,6 +49,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return -slow[item.path], _BUSY.isdisjoint(rooms)
 
     items.sort(key=rank)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_sandbox_left() -> Iterator[None]:
+    """Check that what a file's tests started, in this process, ended its sandboxes, too."""
+    before = control_groups()
+    yield
+    assert control_groups() <= before
 
 
 @pytest.fixture(scope="session")

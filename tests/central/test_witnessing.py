@@ -239,7 +239,7 @@ async def test_what_was_cosigned_is_kept_for_good(bench: Bench) -> None:
     bench.listen(*NAMES)
     serving = asyncio.create_task(bench.serve())
     await receipts(bench, bench.append("one"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (kept := bench.ledger.log.cosigned()) is None:
             await asyncio.sleep(0.01)
     assert POLICY.open(kept)

@@ -1,6 +1,5 @@
 """Fixtures of the sandbox's tests."""
 
-import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,8 +24,6 @@ def engine() -> Bubblewrap:
 @pytest.fixture
 def untouched() -> Iterator[None]:
     """Check that the test leaves no process, mount, control group or descriptor behind."""
-    # What tests before left to be collected is not this test's.
-    gc.collect()
     before = footprint()
     yield
     assert footprint() == before

@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.groups import control_groups
 from tests.sandbox.trains import (
     GOOD,
     WEAKER,
     Bench,
     bubblewrap,
-    control_groups,
     environment,
     run_once,
     skip_unless_counted,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -441,6 +443,28 @@ async def test_cancelling_a_round_ends_the_session(engine: Engine, bench: Bench)
         assert reason(await session.run(RoundRequest(2))) == "killed"
     finally:
         await session.close()
+
+
+@pytest.mark.usefixtures("untouched")
+async def test_an_end_that_is_called_off_again_and_again_leaves_nothing(
+    engine: Engine, bench: Bench
+) -> None:
+    """Also where no thread is free to clear away, as on a busy machine."""
+    session = await engine.start(bench.job(GOOD))
+    loop, free = asyncio.get_running_loop(), threading.Event()
+    threads = ThreadPoolExecutor(1)
+    loop.set_default_executor(threads)
+    busy = loop.run_in_executor(None, free.wait, 30)
+    closing = asyncio.create_task(session.close())
+    for _ in range(10):
+        await asyncio.sleep(0.01)
+        closing.cancel()
+    assert not closing.done()
+    free.set()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert await busy
+    threads.shutdown()
 
 
 @pytest.mark.usefixtures("untouched")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.ipc
 import pytest
+from tests.groups import control_groups
 
 from branchline.environment.host import HostMount, describe_host, mounts
 from branchline.sandbox.bubblewrap import Bubblewrap
-from branchline.sandbox.cgroups import PREFIX, find_cgroups
+from branchline.sandbox.cgroups import find_cgroups
 from branchline.sandbox.engine import (
     Engine,
     EnvironmentMount,
@@ -44,6 +46,9 @@ GOOD = """
 def station(data, state, parameters):
     return {"rows": data["visits"].num_rows, "before": (state or {}).get("rows", 0)}
 """
+
+
+_OF_A_SESSION = re.compile(r"/(newroot|oldroot|train-\d+|(visits|foreign)\.arrow)\b")
 
 
 @cache
@@ -122,9 +127,18 @@ def footprint() -> dict[str, object]:
     return {
         "descriptors": sorted(os.listdir("/proc/self/fd")),
         "children": children(),
-        "mounts": Path("/proc/self/mountinfo").read_text(encoding="utf-8"),
+        "mounts": mounted(),
         "groups": control_groups(),
     }
+
+
+def mounted() -> list[str]:
+    """Return mounts a session makes: its own root, and what is bound there.
+
+    Tests beside this one, and other programs, mount as they like.
+    """
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if _OF_A_SESSION.search(line)]
 
 
 def children() -> set[str]:
@@ -135,13 +149,4 @@ def children() -> set[str]:
             found.update((task / "children").read_text().split())
         except (FileNotFoundError, ProcessLookupError):
             pass  # a thread that ended meanwhile
-    return found
-
-
-def control_groups() -> set[str]:
-    """Return this process's control groups for sessions."""
-    own = f"-{os.getpid()}-"
-    found = set()
-    for folder, names, _ in os.walk("/sys/fs/cgroup"):
-        found |= {f"{folder}/{n}" for n in names if n.startswith(PREFIX) and own in n}
     return found

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -30,8 +31,11 @@ from branchline.foundation.ids import new_id
 from branchline.journey import acts
 from branchline.journey.machine import Phase, StopPhase
 from branchline.journey.messages import Notice
-from branchline.sandbox.engine import Session
+from branchline.sandbox.bubblewrap import Bubblewrap
+from branchline.sandbox.engine import JobSpec, Session
 from branchline.station.hosting import Hosting
+from branchline.station.store import Queued
+from branchline.station.visit import Visit
 
 pytestmark = pytest.mark.slow
 
@@ -138,6 +142,32 @@ async def test_an_aggregator_that_finds_no_room_at_first_keeps_its_key(
         assert next(failures, None) is None
         history = [act for _, act in world.history(journey=journey)]
         assert sum(isinstance(act, acts.JourneyPrepared) for act in history) == 1
+
+
+async def test_a_start_that_cannot_be_put_on_record_at_first_needs_no_second_sandbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sandbox that runs already is kept until there is room to say so; none is left behind."""
+    queue, start = Visit._queue, Bubblewrap.start
+    full, started = {"north", "south"}, []
+
+    def queueing(self: Visit, act: acts.StopAct, *others: Any) -> Queued:
+        if isinstance(act, acts.StopStarted) and act.station in full:
+            full.remove(act.station)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return queue(self, act, *others)
+
+    async def starting(self: Bubblewrap, spec: JobSpec) -> Session:
+        started.append(spec.purpose)
+        return await start(self, spec)
+
+    monkeypatch.setattr(Visit, "_queue", queueing)
+    monkeypatch.setattr(Bubblewrap, "start", starting)
+    async with w.inhabited(w.here(tmp_path)) as world:
+        journey = await world.depart(MEAN)
+        assert (await world.arrived(journey))["rounds"] == 2
+    assert full == set()
+    assert sorted(started) == ["aggregator", "station", "station"]
 
 
 async def test_a_host_that_prepared_twice_goes_by_the_key_that_was_announced(

@@ -84,6 +84,7 @@ class Aggregators:
         self._desk, self._engine, self._environments = desk, engine, environments
         self._limits, self._study, self._folder = limits, study, folder
         self._places: dict[str, _Place] = {}
+        self._ending: set[asyncio.Task[None]] = set()
 
     def wanted(self, course: Course) -> None:
         """Look at a journey and do what its state asks of its aggregator; returns at once."""
@@ -102,7 +103,9 @@ class Aggregators:
         """Forget a journey's aggregator and its key."""
         place = self._places.pop(journey, None)
         if place is not None and place.aggregator is not None:
-            self._desk.spawn(place.aggregator.close())
+            ending = asyncio.create_task(place.aggregator.close())
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
 
     def returned(self, course: Course, act: acts.CustodyReturned) -> None:
         """Take a key back that a station kept; a wrong one is as good as none."""
@@ -119,9 +122,9 @@ class Aggregators:
     async def close(self) -> None:
         """End all sandboxes."""
         for journey in list(self._places):
-            place = self._places.pop(journey)
-            if place.aggregator is not None:
-                await place.aggregator.close()
+            self.ended(journey)
+        # Waited for, those of journeys that ended just now included: a sandbox must not be left.
+        await asyncio.gather(*self._ending)
 
     def _once(self, course: Course, place: _Place, what: str, work: _Work) -> None:
         if what not in place.busy:
@@ -174,6 +177,8 @@ class Aggregators:
     async def _restore(self, key: X25519PrivateKey, course: Course, place: _Place) -> None:
         opened = self._open(course)
         ready = await self._environments.ready(opened.environment)
+        if self._places.get(course.journey.id) is not place:
+            return  # the journey ended meanwhile
         place.aggregator = self._make(course, opened, ready, key)
         self.wanted(course)
 
@@ -181,6 +186,8 @@ class Aggregators:
         try:
             opened = self._open(course)
             ready = await self._environments.ready(opened.environment)
+            if self._places.get(course.journey.id) is not place:
+                return  # the journey ended meanwhile
             place.aggregator = self._make(course, opened, ready, place.key)
         except Unavailable:
             raise

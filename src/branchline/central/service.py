@@ -183,6 +183,7 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
         parcels.close()
         await leave_off([*posting, keeping, cosigning, integrating])
         journal.close()
+        store.engine.dispose()
 
 
 _WAYS = "bring it to central with 'branchline environment push'"

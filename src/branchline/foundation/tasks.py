@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -31,9 +32,10 @@ async def in_thread(work: Callable[[], T]) -> T:
     """Do blocking work in a thread; whoever is cancelled meanwhile still waits for its end.
 
     A thread cannot be cancelled. What writes files must not go on after the program that ran it
-    has said that it has stopped.
+    has said that it has stopped. And what waits for a thread is not given up: it is done, too.
     """
-    running = asyncio.ensure_future(asyncio.to_thread(work))
+    # No task: those are cancelled when a loop ends, and with them what no thread has begun.
+    running = asyncio.get_running_loop().run_in_executor(None, copy_context().run, work)
     cancelled: asyncio.CancelledError | None = None
     while not running.done():
         try:

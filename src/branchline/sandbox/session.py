@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from branchline.foundation.buffers import Pieces
 from branchline.foundation.digest import Bytes
+from branchline.foundation.tasks import in_thread
 from branchline.sandbox.cgroups import Counters, Group
 from branchline.sandbox.channel import Channel
 from branchline.sandbox.engine import (
@@ -112,13 +113,13 @@ class SandboxSession:
         try:
             await self._parts.process.end()
         finally:
-            # Also when the one who closes is cancelled halfway.
+            # Also when the one who closes is cancelled halfway, and then again.
             self._parts.channel.close()
             self._parts.logs.close()
             if self._parts.group is not None:
                 self._count()
                 group, self._parts.group = self._parts.group, None
-                await asyncio.to_thread(group.remove)
+                await in_thread(group.remove)
 
     async def _round(self, request: RoundRequest) -> RoundOutcome:
         if self._reason is not None or self._wall is not None:

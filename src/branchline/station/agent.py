@@ -191,3 +191,4 @@ async def running(home: StationHome, clock: Clock | None = None) -> AsyncIterato
         server.close()
         home.control.unlink(missing_ok=True)
         await client.close()
+        store.engine.dispose()

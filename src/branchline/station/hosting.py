@@ -59,6 +59,7 @@ class Hosting:
         self._places: dict[str, _Place] = {}
         self._busy: set[tuple[str, str, int, int, str]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ending: set[asyncio.Task[None]] = set()
 
     def told(self, notice: Notice) -> None:
         """Take a notice to prepare or to combine; the same one twice is taken once."""
@@ -79,13 +80,18 @@ class Hosting:
         if place is not None:
             if place.idle is not None:
                 place.idle.cancel()
-            await place.aggregator.close()
+            ending = asyncio.create_task(place.aggregator.close())
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+            await asyncio.shield(ending)
 
     async def close(self) -> None:
         """End all aggregators."""
         await leave_off(list(self._tasks))
         for journey in list(self._places):
             await self.end(journey)
+        # Those whose end somebody began who was then called off.
+        await asyncio.gather(*self._ending)
 
     async def _do(self, notice: Notice) -> None:
         """Do it again while what hinders it may pass: central away, a full disk."""

@@ -293,9 +293,11 @@ class Visit:
         ready = self._ready or await self._house.ready(self._admitted)
         if ready.digest != self._accepted_act().environment:
             raise Corrupt("The environment here is another one now than was accepted")
-        name = f"{self.journey}-{self.attempt}"
-        self._run = await self._house.bind(self._admitted, ready, name)
-        self._run.account(self._values)
+        if self._run is None:
+            # Tried again because it could not be recorded, say, the sandbox is there already.
+            name = f"{self.journey}-{self.attempt}"
+            self._run = await self._house.bind(self._admitted, ready, name)
+            self._run.account(self._values)
         act = self._made(
             acts.StopStarted,
             record=self._run.enforced,
