@@ -4,9 +4,9 @@
     make mutants MUTANTS="proof.note proof.policy"
 
 First each test runs once, and which lines it comes to is noted. Then each mutant (``mutating``) is
-tried in a forked child: against the tests that come into its function, or, if something else is
-changed or the function runs while tests are loaded, in a child that loads the changed module and
-then all tests that concern it. What no test notices is printed: a test is missing, or the change
+tried in a forked child: against the tests that come to the statement, or, if it stands in no function
+or the function runs while tests are loaded, in a child that loads the changed module and then all
+tests that concern it. What no test notices is printed: a test is missing, or the change
 means nothing. Those that mean nothing stand in ``equivalents.toml`` with the reason, and do not
 count; one that stands there and is noticed, or is no mutant any more, is an error. Told to end
 (``timeout 170 …``), it says how far it came.

@@ -59,12 +59,15 @@ class Mutant:
         line: Where.
         body: The lines of the function (of the outermost, if it stands in others) whose body is all
             that is changed; None if something else is.
+        statement: The lines of the statement that is changed, of one with others inside its head: who
+            comes to none of them does not notice.
         number: Which change of the module it is.
     """
 
     name: MutantName
     line: int
     body: range | None
+    statement: range
     number: int
 
     @property
@@ -81,12 +84,23 @@ class _Changer(ast.NodeVisitor):
     def __init__(self, wanted: int | None = None) -> None:
         self._wanted = wanted
         self._body: range | None = None
-        self.offers: list[tuple[str, int, range | None]] = []
+        self._statement: ast.AST | None = None
+        self.offers: list[tuple[str, int, range | None, range]] = []
 
     def offer(self, node: ast.AST, what: str) -> bool:
-        """Note a change, its line and its function's; tell whether it is the one to make."""
-        self.offers.append((what, getattr(node, "lineno", 0), self._body))
+        """Note a change, its line, its function's and statement's; tell whether it is to be made."""
+        statement = node if isinstance(node, ast.stmt) else self._statement
+        line = getattr(node, "lineno", 0)
+        self.offers.append((what, line, self._body, _head(statement) if statement else range(0)))
         return len(self.offers) - 1 == self._wanted
+
+    def visit(self, node: ast.AST) -> None:
+        """Visit a node, knowing its statement."""
+        outer = self._statement
+        if isinstance(node, ast.stmt):
+            self._statement = node
+        super().visit(node)
+        self._statement = outer
 
     def visit_Compare(self, node: ast.Compare) -> None:
         for number, operator in enumerate(node.ops):
@@ -211,10 +225,21 @@ def mutants(module: str) -> Iterator[Mutant]:
     lines, seen = text.splitlines(), Counter[tuple[str, str]]()
     changer = _Changer()
     changer.visit(ast.parse(text))
-    for number, (what, line, body) in enumerate(changer.offers):
+    for number, (what, line, body, statement) in enumerate(changer.offers):
         code = lines[line - 1].strip()
         seen[code, what] += 1
-        yield Mutant(MutantName(module, code, what, seen[code, what]), line, body, number)
+        yield Mutant(
+            MutantName(module, code, what, seen[code, what]), line, body, statement, number
+        )
+
+
+def _head(statement: ast.AST) -> range:
+    """Return the lines of a statement; of one with a block, those before the block."""
+    first, end = getattr(statement, "lineno", 0), getattr(statement, "end_lineno", 0)
+    block = getattr(statement, "body", None)
+    if isinstance(block, list) and not isinstance(statement, ast.Try):
+        end = max(first, block[0].lineno - 1)
+    return range(first, end + 1)
 
 
 def module_file(module: str) -> Path:

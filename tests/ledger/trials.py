@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType
+from types import FrameType, FunctionType
 from typing import Any, NoReturn, Self
 
 import pytest
 from tests.ledger.forking import Job, forked
 from tests.ledger.mutating import ROOT, Mutant, module_file
+from tests.ledger.swapping import functions_of, put_in
 
 UNNOTICED, NOTICED, UNFIT = 0, 1, 97
 """How a child ends that tried a mutant. UNFIT: the change cannot be made in a loaded module."""
@@ -29,7 +30,7 @@ _GRACE = 1.0
 """A mutant is noticed, for it does not end, if a test takes so many times the processor's time that
 it takes without it, and so many seconds."""
 _ENOUGH = 100
-"""A test's lines in a function are noted so many times the function is entered: the rest repeats it."""
+"""A test's lines are noted so many times a function is entered; then it is taken to run them all."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ class Learned:
         """Tell whether it comes to the changed line."""
         return mutant.line in self.lines.get(mutant.name.module, ())
 
-    def enters(self, body: range, module: str) -> bool:
-        """Tell whether it comes into a function."""
-        return not self.lines.get(module, frozenset()).isdisjoint(body)
+    def reaches(self, mutant: Mutant) -> bool:
+        """Tell whether it comes to the changed statement."""
+        return not self.lines.get(mutant.name.module, frozenset()).isdisjoint(mutant.statement)
 
     def text(self) -> str:
         """Return it for another process."""
@@ -171,9 +172,12 @@ def _watched(modules: Iterable[str]) -> Iterator[dict[str, set[int]]]:
     def enter(frame: FrameType, event: str, _: Any) -> Callable[..., Any] | None:
         code = frame.f_code
         seen = by_file.get(code.co_filename)
-        if seen is None or entered[id(code)] == _ENOUGH:
+        if seen is None or entered[id(code)] > _ENOUGH:
             return None
         entered[id(code)] += 1
+        if entered[id(code)] > _ENOUGH:
+            seen.update(line for *_, line in code.co_lines() if line)
+            return None
         note = seen.add
 
         def line(frame: FrameType, event: str, _: Any) -> Callable[..., Any]:
@@ -194,7 +198,7 @@ def _watched(modules: Iterable[str]) -> Iterator[dict[str, set[int]]]:
 class Trials:
     """Try mutants of a module's functions in children of the process that has loaded it.
 
-    A child puts the changed code into the function, and runs the tests that come into it. That is
+    A child puts the changed code into the function, and runs the tests that come to it. That is
     what a changed file would do, but for functions that run while tests are loaded: those are left
     for others to try.
 
@@ -234,7 +238,7 @@ class Trials:
             for mutant in self._chosen
             if mutant.body and loading.isdisjoint(mutant.body)
         ]
-        functions = _functions(str(module_file(self._module)))
+        functions = functions_of(self._module)
         jobs = [
             Job(partial(self._try, functions, mutant, items), self._patience(items))
             for mutant, items in fit
@@ -246,10 +250,9 @@ class Trials:
         return True
 
     def _judges(self, mutant: Mutant, items: Iterable[pytest.Item]) -> list[pytest.Item]:
-        """Return the tests that come into the changed function, the likeliest and quickest first."""
-        learned, module = self._knowledge, self._module
-        body = mutant.body or range(0)
-        judges = [each for each in items if learned[each.nodeid].enters(body, module)]
+        """Return the tests that come to the changed statement, the likeliest and quickest first."""
+        learned = self._knowledge
+        judges = [each for each in items if learned[each.nodeid].reaches(mutant)]
         return sorted(judges, key=lambda each: order_for(mutant)(learned[each.nodeid]))
 
     def _patience(self, items: Iterable[pytest.Item]) -> float:
@@ -262,15 +265,7 @@ class Trials:
         items: Sequence[pytest.Item],
         folder: Path,
     ) -> int:
-        changed = _codes(compile(mutant.tree, str(module_file(self._module)), "exec"))
-        fit = False
-        for function in functions:
-            code = changed.get(_place(function.__code__), function.__code__)
-            if code != function.__code__:
-                if code.co_freevars != function.__code__.co_freevars:
-                    return UNFIT
-                function.__code__ = code
-                fit = True
+        fit = put_in(mutant, functions)
         return self._judge.judge(items) if fit else UNFIT
 
 
@@ -282,27 +277,3 @@ def order_for(mutant: Mutant) -> Callable[[Learned], tuple[bool, float]]:
 def patience(tests: Iterable[Learned]) -> float:
     """Return after how many seconds a child that waits for something is given up."""
     return 60.0 + 4 * sum(each.seconds for each in tests)
-
-
-def _functions(file: str) -> list[FunctionType]:
-    """Return every function of a module that there is, wherever it is held."""
-    return [
-        each
-        for each in gc.get_objects()
-        if type(each) is FunctionType and each.__code__.co_filename == file
-    ]
-
-
-def _place(code: CodeType) -> tuple[str, int]:
-    return code.co_qualname, code.co_firstlineno
-
-
-def _codes(code: CodeType) -> dict[tuple[str, int], CodeType]:
-    """Return the code of every function that stands in a module or a class."""
-    found = {}
-    for each in code.co_consts:
-        if isinstance(each, CodeType):
-            found[_place(each)] = each
-            if "<locals>" not in each.co_qualname:
-                found |= _codes(each)
-    return found
