@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -38,15 +38,28 @@ from branchline.environment.image.trees import check_trees, materialise
 from branchline.environment.lock.fetch import fetch
 from branchline.environment.lock.locking import Locked, lock_environment
 from branchline.environment.lock.wanted import Options
-from branchline.environment.mount import mount_image
-from branchline.sandbox.personal import become
-from branchline.sandbox.walls import PersonalJob
 
 RESULTS = Path(__file__).resolve().parent / "results"
 PACKAGES = ("numpy", "pandas", "scikit-learn", "statsmodels")
 MORE = "matplotlib"
 SMALL = ("tabulate", "tqdm", "humanize", "toolz", "attrs", "idna", "click", "pluggy", "zipp")
 _POOLS = ("debs", "wheels", "texts")
+_START = """
+import os, sys, time
+from pathlib import Path
+from branchline.environment.image.store import Store
+from branchline.environment.mount import mount_image
+from branchline.sandbox.personal import become
+from branchline.sandbox.walls import PersonalJob
+
+folder, image, inside = sys.argv[1:]
+print(time.monotonic(), flush=True)
+if inside == "True":
+    store = Store(Path(folder))
+    become(PersonalJob(mount_image(store, image), ["/usr/bin/true"]), store.filters)
+os.execv("/usr/bin/true", ["true"])
+"""
+"""What `environment run` does, once what it needs is imported; or the bare command."""
 
 
 @dataclass(frozen=True)
@@ -193,36 +206,27 @@ def starts(store: Store, count: int, figures: Figures) -> Image:
     image = ours(locked, store)
     trees = materialise(image, store)
 
-    def inside() -> None:
-        become(PersonalJob(mount_image(store, image.digest), ["/usr/bin/true"]), store.filters)
-
-    def bare() -> None:
-        os.execv("/usr/bin/true", ["true"])
-
-    for what, command in (("", inside), ("", bare)):
-        in_child(command, what or None, figures)  # once, to load what is needed
+    for inside in (True, False):
+        start(store, image, inside=inside)  # once, to load what is needed
     for _ in range(count):
-        in_child(inside, "ours, start", figures)
-        in_child(bare, "theirs, start", figures)
+        for what, inside in (("ours, start", True), ("theirs, start", False)):
+            figures.seconds.setdefault(what, []).append(start(store, image, inside=inside))
         with figures.timed("ours, check"):
             check_trees(trees)
     return image
 
 
-def in_child(command: Callable[[], None], what: str | None, figures: Figures) -> None:
-    """Time a command in a process of its own, from its start to its end."""
-    began = time.perf_counter()
-    child = os.fork()
-    if child == 0:
-        try:
-            command()
-        finally:
-            os._exit(70)
-    _, status = os.waitpid(child, 0)
-    if status != 0:
-        raise SystemExit(f"a command ended with {status}")
-    if what is not None:
-        figures.seconds.setdefault(what, []).append(time.perf_counter() - began)
+def start(store: Store, image: Image, *, inside: bool) -> float:
+    """Run a command in a process of its own; return the seconds from its imports to its end."""
+    words = [sys.executable, "-c", _START, str(store.folder), image.digest, str(inside)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        began = float(process.stdout.readline())
+        code = process.wait()
+        ended = time.monotonic()
+    if code != 0:
+        raise SystemExit(f"a command ended with {code}")
+    return ended - began
 
 
 def ten_environments(folder: Path, warm: Store) -> dict[str, Any]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -115,6 +120,89 @@ def test_a_thread_may_ask_for_the_scheduling_that_it_has() -> None:
     """Libraries that set what is the default go on; nothing else can be had."""
     done = run(sys.executable, "-c", SCHEDULING)
     assert done.stdout.split() == ["set", str(errno.ENOSYS), str(errno.ENOSYS)]
+
+
+WAITING = """
+import sys
+from pathlib import Path
+from branchline.environment.host import HostMount, describe_host, mounts
+from branchline.sandbox.personal import become
+from branchline.sandbox.walls import PersonalJob
+class Waiting(HostMount):
+    def verify(self):
+        print("asked", flush=True)
+        if sys.stdin.readline() != "right\\n":
+            raise SystemExit(77)
+become(PersonalJob(Waiting(**vars(mounts(describe_host()))), ["touch", "ran"], Path(sys.argv[1])))
+"""
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Give a program that asks whether its environment is right, to run `touch ran` in tmp_path."""
+    line = [sys.executable, "-c", WAITING, str(tmp_path)]
+    with subprocess.Popen(
+        line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "asked\n"
+        yield program
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("right\n", 0, ["ran"]), ("no\n", 77, [])])
+def test_a_command_begins_once_the_environment_is_verified(
+    waiting: subprocess.Popen[str], tmp_path: Path, answer: str, code: int, left: list[str]
+) -> None:
+    """The walls are put up meanwhile, but nothing runs within them; and nothing at all if it is not."""
+    assert waiting.communicate(answer, timeout=60)[0] == ""
+    assert waiting.returncode == code
+    assert [each.name for each in tmp_path.iterdir()] == left
+
+
+def test_a_wish_to_end_meanwhile_is_granted(waiting: subprocess.Popen[str], tmp_path: Path) -> None:
+    """The end of its output is seen: nothing of it is left that waits or runs."""
+    waiting.terminate()
+    assert waiting.communicate(timeout=60)[0] == ""
+    assert waiting.returncode == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_never_begins_once_nobody_verifies(
+    waiting: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    """Killed meanwhile, it opens no gate: what waited there goes on waiting."""
+    waiting.kill()
+    waiting.wait()
+    line = str(tmp_path).encode()
+    deadline = time.monotonic() + 60
+    while len(left := processes(line)) > 1 and time.monotonic() < deadline:
+        time.sleep(0.005)  # bubblewrap itself ends with it
+    for process in left:
+        os.kill(process, signal.SIGKILL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def processes(word: bytes) -> list[int]:
+    """Return the processes that have a word on their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if word in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
+
+
+def test_ctrl_c_ends_a_command_and_is_seen_to_have_done_so() -> None:
+    """A shell that called it learns that a signal came, as of any program."""
+    line = command("sh", "-c", "echo here; sleep 60")
+    with subprocess.Popen(
+        line, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "here\n"
+        os.killpg(program.pid, signal.SIGINT)
+        assert program.stdout.read() == ""
+    assert program.returncode == -signal.SIGINT
 
 
 def test_a_broken_pipe_ends_a_command_as_everywhere() -> None:

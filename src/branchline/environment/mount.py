@@ -87,12 +87,13 @@ def mount_trees(trees: Trees) -> ImageMount:
     """Return how an image that is laid out is shown."""
     root: list[tuple[Path, str]] = []
     links: list[tuple[str, str]] = []
-    for name in sorted(os.listdir(trees.debian)):
-        found, inside = trees.debian / name, f"/{name}"
-        if found.is_symlink():
-            links.append((os.readlink(found), inside))
-        elif name not in _NOT_BOUND and os.listdir(found):
-            root.append((found, inside))
+    with os.scandir(trees.debian) as listed:
+        for found in sorted(listed, key=lambda each: each.name):
+            inside = f"/{found.name}"
+            if found.is_symlink():
+                links.append((os.readlink(found.path), inside))
+            elif found.name not in _NOT_BOUND and os.listdir(found.path):
+                root.append((Path(found.path), inside))
     for folder, inside in ((trees.local, "/usr/local"), (trees.meta, "/usr/share/branchline")):
         if (trees.debian / inside[1:]).is_dir():
             root.append((folder, inside))

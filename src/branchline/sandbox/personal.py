@@ -6,21 +6,31 @@ is counted. What he sees of the machine is that folder and the environment, as a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+import msgspec
+
+from branchline.foundation.decoding import decode_json
 from branchline.sandbox import seccomp, walls
 from branchline.sandbox.walls import PersonalJob
 
+_ENDED = 128
+"""What a shell adds to a signal's number, when it says that a program was ended by it."""
+_SAID_BYTES = 4096
+
 
 def become(job: PersonalJob, kept: Path | None = None) -> NoReturn:
-    """Replace this process by the command: its signals, terminal and exit code are its own.
+    """Run the command in place of this process: its terminal, signals and exit code are its own.
 
-    The environment is verified first.
+    The environment is verified while the walls are put up; the command begins once it is.
 
     Args:
         job: The command, and what it sees.
@@ -31,17 +41,89 @@ def become(job: PersonalJob, kept: Path | None = None) -> NoReturn:
         Corrupt: the environment is not what it was made of.
     """
     bwrap = walls.check_personal(job)
-    with ThreadPoolExecutor(1) as beside:
-        verifying = beside.submit(job.environment.verify)
-        filters = [_memory(each) for each in _filters(job, kept)]
-        files = [_memory(text.encode()) for _, text in job.environment.files]
-        verifying.result()
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        # Python ignores them, and what is ignored stays so in the programs that follow.
-        signal.signal(number, signal.SIG_DFL)
+    filters = [_memory(each) for each in _filters(job, kept)]
+    files = [_memory(text.encode()) for _, text in job.environment.files]
+    gate = _Gate()
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(bwrap, walls.personal(bwrap, job, filters, files))
+    words = walls.personal(bwrap, job, filters, files, gate.shown)
+    # Neither closes descriptors nor changes anything else: then it is started in no time.
+    inside = subprocess.Popen(words, close_fds=False)
+    for number in (*filters, *files, *gate.shown):
+        os.close(number)
+    try:
+        with _ended_in_order():
+            job.environment.verify()
+    except BaseException:
+        gate.end_who_waits()
+        inside.wait()
+        raise
+    # Ctrl-C reaches the command, too, and it is its business; so is the end it comes to.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    gate.open()
+    _end_as(inside.wait())
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let a wish to end this process be an exception meanwhile."""
+
+    def leave(number: int, _: object) -> NoReturn:
+        raise SystemExit(_ENDED + number)
+
+    wishes = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
+    for number in wishes:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number in wishes:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _end_as(code: int) -> NoReturn:
+    """End this process as the command did."""
+    if code < 0:
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+        code = _ENDED - code
+    os._exit(code)
+
+
+class _Gate:
+    """What bubblewrap waits at, with the walls up and before anything of the environment runs.
+
+    Args of bubblewrap's are in `shown`: where it waits, and where it says which process does.
+    """
+
+    def __init__(self) -> None:
+        read, self._write = os.pipe()
+        # bubblewrap goes on at the pipe's end as well. So it holds the writing side itself: should
+        # this process be killed, no end comes, and what waits never runs.
+        wait = os.open(f"/proc/self/fd/{read}", os.O_RDWR)
+        os.close(read)
+        self._said, say = os.pipe()
+        self.shown = (wait, say)
+        for number in self.shown:
+            os.set_inheritable(number, True)
+
+    def open(self) -> None:
+        """Let the command begin."""
+        os.write(self._write, b"\n")
+        os.close(self._write)
+
+    def end_who_waits(self) -> None:
+        """End the process that waits; it is bubblewrap's child, and does not end with it yet."""
+        said = b""
+        while piece := os.read(self._said, _SAID_BYTES):
+            said += piece
+        if said:  # else bubblewrap ended before there was one
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(decode_json(said, _Said).child_pid, signal.SIGKILL)
+
+
+class _Said(msgspec.Struct, frozen=True, rename="kebab"):
+    child_pid: int
 
 
 def _filters(job: PersonalJob, kept: Path | None) -> tuple[bytes, ...]:

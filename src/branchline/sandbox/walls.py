@@ -6,6 +6,7 @@ and `--size` holds for the next `--tmpfs` only.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -103,9 +104,22 @@ def command(bwrap: str, spec: JobSpec, settings: str, descriptors: Descriptors) 
 
 
 def personal(
-    bwrap: str, job: PersonalJob, filters: Sequence[int], files: Sequence[int]
+    bwrap: str,
+    job: PersonalJob,
+    filters: Sequence[int],
+    files: Sequence[int],
+    gate: tuple[int, int] | None = None,
 ) -> list[str]:
-    """Return the whole command line of a person's command; it keeps the person's terminal."""
+    """Return the whole command line of a person's command; it keeps the person's terminal.
+
+    Args:
+        bwrap: bubblewrap.
+        job: The command, and what it sees.
+        filters: Descriptors of the system-call filters.
+        files: Descriptors of the environment's own files.
+        gate: One to wait at, once the walls are up, until there is something to read; and one for
+            saying which process waits.
+    """
     folder = [] if job.folder is None else ["--bind", str(job.folder), WORK]
     more = [word for inside, path in job.more.items() for word in ("--bind", str(path), inside)]
     return [
@@ -120,6 +134,7 @@ def personal(
         *("--remount-ro", "/"),
         *_variables({**job.environment.env, **job.variables}),
         *_filters(filters),
+        *(() if gate is None else ("--block-fd", str(gate[0]), "--info-fd", str(gate[1]))),
         *("--chdir", WORK if folder else "/tmp"),
         *("--", *job.argv),
     ]
@@ -178,7 +193,7 @@ def _root(environment: EnvironmentMount, files: Sequence[int]) -> list[str]:
 def _kernel_folders() -> list[str]:
     words = ["--proc", "/proc"]
     for name in _TELLING:
-        if Path("/proc", name).exists():
+        if os.path.exists(f"/proc/{name}"):
             words += ["--ro-bind", "/dev/null", f"/proc/{name}"]
     # A station of root's maps uid 1000 inside to 0 outside, and the kernel lets 0 write to
     # /proc/sys whatever its capabilities: one core_pattern later the train is outside.

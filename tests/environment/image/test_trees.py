@@ -35,6 +35,7 @@ def small_parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     looks: bool = request.param == "looked at"
     monkeypatch.setattr(glance, "_WORTH", 0 if looks else 1 << 40)
     monkeypatch.setattr(glance, "_OF_A_PART", 2)
+    monkeypatch.setattr(glance, "_FEW", 0)
     return looks
 
 
@@ -165,16 +166,17 @@ def test_a_flipped_object_is_refused_wherever_it_is_used(store: Store) -> None:
         materialise(second, store)
 
 
-@pytest.mark.parametrize("name", ["stats", "plan.json", "glance"])
+@pytest.mark.parametrize("name", ["stats", "plan.json", "glance", "glance.0"])
 def test_a_damaged_index_is_no_harm(store: Store, name: str, small_parts: bool) -> None:
     """What it no longer vouches for is read once more, and then it is right again."""
     trees = materialise(small_image(store), store)
-    if name == "glance" and not small_parts:
+    if name.startswith("glance") and not small_parts:
         return  # then there is none
     file = trees.local.parent / name
     before = file.read_bytes()
     flip(file)
-    (trees.local.parent / "glance").unlink(missing_ok=True)
+    if not name.startswith("glance"):
+        (trees.local.parent / "glance").unlink(missing_ok=True)
     check_trees(trees)
     assert check_trees(trees) == 0
     assert file.read_bytes() == before
@@ -207,27 +209,68 @@ def test_a_look_is_enough_while_nothing_was_touched(
     assert looked.count(trees.local.parent) == (1 if small_parts else 2)
 
 
-def test_several_look_at_a_large_tree_at_once(store: Store, small_parts: bool) -> None:
+def test_several_look_at_a_large_tree_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch, small_parts: bool
+) -> None:
     """Each looks at its part; together they see what one would, and each notices a change in it."""
     if not small_parts:
         return
-    names = [f"usr/local/lib/{folder}/{name}.py" for folder in "abc[]d" for name in "xyz"]
-    files = [keep(store, name, name.encode()) for name in names]
+    monkeypatch.setattr(glance, "_FEW", 4)
+    names = [f"usr/local/lib/{folder}/-{name}.py" for folder in "abc[]d" for name in "xyz"]
+    outside = keep(store, "usr/local/bin", b"no folder")
+    files = [outside, *(keep(store, name, name.encode()) for name in names)]
     trees = materialise(
         image(store, layer(store, *files), layer(store, keep(store, "x", b"x"))), store
     )
     kept = msgspec.json.decode((trees.local.parent / "glance").read_bytes())
-    listed = [path for part in kept["parts"] for path in part]
-    assert len(kept["parts"]) > 1
-    assert len(set(listed)) == len(listed)
+    assert (kept["base"], kept["above"]) == ("lib", ["", "bin", "lib"])
+    assert kept["lists"] > 1
+    lists = [(trees.local.parent / f"glance.{at}").read_bytes() for at in range(kept["lists"])]
+    listed = [path for each in lists for path in each.decode().split("\0")[:-1]]
+    assert len(set(listed)) == len(listed) == kept["count"]
     assert check_trees(trees) == 0
-    for name in names[::3]:
+    for name in ["usr/local/bin", *names[::3]]:
         flip(trees.local / name[10:])
         with pytest.raises(Corrupt, match=re.escape(name[10:])):
             check_trees(trees)
         flip(trees.local / name[10:])
         assert check_trees(trees) == 1
         assert check_trees(trees) == 0
+
+
+def test_a_tree_that_stands_elsewhere_is_not_taken_for_itself(
+    store: Store, small_parts: bool
+) -> None:
+    """A root whose folders are links to the right ones is another root."""
+    trees = materialise(small_image(store), store)
+    root = trees.local
+    moved = root.rename(root.with_name("moved"))
+    root.mkdir()
+    for each in moved.iterdir():
+        (root / each.name).symlink_to(each)
+    with pytest.raises(Corrupt, match="lib"):
+        check_trees(trees)
+
+
+def test_a_list_that_a_crash_cut_off_vouches_for_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch, small_parts: bool
+) -> None:
+    """Fewer words than there are folders and files are none."""
+    if not small_parts:
+        return
+    trees = materialise(small_image(store), store)
+
+    def cut(file: Path, data: bytes) -> None:
+        half = data[: len(data) // 2]
+        file.write_bytes(half[: half.rindex(b"\0") + 1] if file.suffix else data)
+
+    monkeypatch.setattr(glance, "write_durably", cut)
+    (trees.local.parent / "glance").unlink()
+    check_trees(trees)
+    assert not (trees.local.parent / "glance").exists()
+    flip(trees.local / "lib/module.py")
+    with pytest.raises(Corrupt, match=r"module\.py"):
+        check_trees(trees)
 
 
 @pytest.mark.parametrize("found", [None, "/bin/false", "/nowhere/find"])

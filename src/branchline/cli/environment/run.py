@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from branchline.cli.environment.stores import image_meant, opened, store_option
+from branchline.cli.environment.stores import digest_meant, opened, store_option
 from branchline.cli.frame import Verb
 
 if TYPE_CHECKING:
@@ -118,5 +118,5 @@ def _become(
 def _mount(store: Store, what: str, network: bool) -> EnvironmentMount:
     from branchline.environment.mount import mount_image
 
-    mount = mount_image(store, image_meant(store, what).digest)
+    mount = mount_image(store, digest_meant(store, what))
     return mount.with_files(_RESOLVER) if network else mount

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from branchline.environment.image.image import Image
     from branchline.environment.image.store import Store
     from branchline.environment.lock.model import Lock
+    from branchline.foundation.digest import Digest
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,6 +74,17 @@ def image_meant(store: Store, text: str) -> Image:
     if text.startswith("sha256:"):
         return open_image(store, parse_digest(text))
     return image_of_lock(store, lock_in(Path(text)))
+
+
+def digest_meant(store: Store, text: str) -> Digest:
+    """Return the digest of the image that is meant; one that is named is not looked for.
+
+    Raises:
+        NotFound: It is not in the store.
+    """
+    from branchline.foundation.digest import parse_digest
+
+    return parse_digest(text) if text.startswith("sha256:") else image_meant(store, text).digest
 
 
 def image_as_json(image: Image) -> dict[str, Any]:

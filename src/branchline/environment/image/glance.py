@@ -1,50 +1,55 @@
 """See at a glance that nothing in a tree was touched: find(1) looks, and its words are compared.
 
-find prints the inode number and the time of the last change of anything, of every folder, file and
-link below a tree's root, and marks what has not the one date of all contents. Names need not be
-said: a folder's own time changes with any name in it. Several of them look at once, each at its
-part of the tree. The words are kept as a digest. They come in the order in which folders list what
-they hold; another order, or no find, is no damage: then everything is looked at one by one.
+find is given the list of all folders and files, and prints of each the inode number and the time of
+the last change of anything, be it content, mode or date. Folders are not read: a folder's own time
+changes with any name in it, links included. Several of them look at once, each at its part of the
+list. The words are kept as a digest. Other words, or none, are no damage yet, whatever their cause:
+then everything is looked at one by one.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
-from branchline.environment.image.recipe import LAYER_DATE
 from branchline.foundation.decoding import decode_json
 from branchline.foundation.durable import write_durably
 
 _KEPT = "glance"
-_WORDS = (
-    *("-printf", r"%i %C@\n"),
-    *("(", "-newermt", f"@{LAYER_DATE}", "-o"),
-    *("!", "-newermt", f"@{LAYER_DATE - 1}.999999999", ")", "-printf", r"!\n"),
-)
-_OF_A_PART = 7500
+_WORDS = ("-maxdepth", "0", "-printf", r"%i %C@\n")
+_OF_A_PART = 5000
 """So many folders and files are worth a process of their own."""
 _MOST_PARTS = 4
-_WORTH = 6000
+_WORTH = 1000
 """A tree with fewer is looked at one by one, while processes look at larger ones."""
-_FINEST = 16
-"""A part is put together of folders that have at least so small a fraction of it."""
-
-Parts = tuple[tuple[str, ...], ...]
-"""Folders with all that is below them, for each process but the first, which looks at the rest."""
+_FEW = 200
+"""So many are looked at here, if that lets the processes stand nearer to all others."""
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    parts: Parts
-    seen: str
+    """What is known of the last look.
+
+    Args:
+        base: The folder in which the processes stand; names are shorter there, and found sooner.
+        above: What is not below it, the root with its empty path included; looked at here.
+        count: How many folders and files the processes look at.
+        lists: How many processes look.
+        seen: The digest of what all said.
+    """
+
+    base: str
+    above: tuple[str, ...]
+    count: int
+    lists: int
+    seen: str = ""
 
 
 class Glance:
@@ -52,24 +57,24 @@ class Glance:
 
     Args:
         tree: The tree's folder, whose `root` holds the files.
-        counts: How many files are in each of its folders, by path; "" is the root. If nothing is
-            said, it is looked at as it was when a look was kept, and not at all if none was.
+        paths: Its folders and files, "" being the root. If nothing is said, it is looked at as it
+            was when a look was kept, and not at all if none was.
     """
 
-    def __init__(self, tree: Path, counts: Mapping[str, int] | None = None) -> None:
-        self._file = tree / _KEPT
-        self._kept = _read(self._file)
-        self._parts = self._kept.parts if self._kept else None
-        if counts is not None:
-            self._parts = _parts_of(counts)
-        divided = () if self._parts is None else _divided(self._parts)
-        self._looks = [_Look(tree / "root", *each) for each in divided]
+    def __init__(self, tree: Path, paths: Sequence[str] | None = None) -> None:
+        self._tree = tree
+        self._kept = _read(tree / _KEPT)
+        self._plan = self._kept if paths is None else _listed(tree, paths)
+        self._looks: list[_Look] = []
+        if self._plan is not None:
+            base = tree / "root" / self._plan.base
+            self._looks = [_Look(_list(tree, at), base) for at in range(self._plan.lists)]
         self._seen: str | None = None
 
     @property
     def is_one(self) -> bool:
         """Whether anything is looked at."""
-        return bool(self._looks)
+        return self._plan is not None
 
     def __enter__(self) -> Self:
         return self
@@ -81,9 +86,22 @@ class Glance:
     def seen(self) -> str:
         """Wait for find and return the digest of its words; empty if it could not see it all."""
         if self._seen is None:
-            words = [look.words() for look in self._looks]
-            self._seen = sha256(b"".join(words)).hexdigest() if words and all(words) else ""
+            self._seen = "" if self._plan is None else self._all_words(self._plan)
         return self._seen
+
+    def _all_words(self, plan: _Kept) -> str:
+        try:
+            here = [os.lstat(f"{self._tree}/root/{path}".rstrip("/")) for path in plan.above]
+        except OSError:
+            return ""
+        seen, count = sha256(), 0
+        for each in here:
+            seen.update(b"%d %d\n" % (each.st_ino, each.st_ctime_ns))
+        for look in self._looks:
+            words = look.words()
+            seen.update(words)
+            count += words.count(b"\n")
+        return seen.hexdigest() if count == plan.count else ""
 
     def is_as_kept(self) -> bool:
         """Wait for find, and tell whether everything is as it was when a look was last kept."""
@@ -96,48 +114,48 @@ class Glance:
         What was changed since the look differs from it for ever, so it is noticed next time.
         """
         seen = self.seen()
-        if seen and self._parts is not None:
-            write_durably(self._file, msgspec.json.encode(_Kept(self._parts, seen)))
+        if seen and self._plan is not None:
+            kept = msgspec.structs.replace(self._plan, seen=seen)
+            write_durably(self._tree / _KEPT, msgspec.json.encode(kept))
         else:
-            self._file.unlink(missing_ok=True)
+            (self._tree / _KEPT).unlink(missing_ok=True)
 
 
-def _parts_of(counts: Mapping[str, int]) -> Parts | None:
-    """Divide a tree into parts of about the same size; None if it is too small to be looked at."""
-    whole = dict.fromkeys(counts, 0)
-    below: dict[str, list[str]] = {path: [] for path in counts}
-    for path, count in counts.items():
-        if path:
-            below[path.rpartition("/")[0]].append(path)
-        for each in _with_parents(path):
-            whole[each] += count + 1
-    if whole[""] < _WORTH:
+def _listed(tree: Path, paths: Sequence[str]) -> _Kept | None:
+    """Divide a tree into lists of about the same length; None if it is too small to be looked at.
+
+    A list is written before it is counted on: what a crash leaves of one says too little.
+    """
+    if len(paths) < _WORTH:
         return None
-    number = min(_MOST_PARTS, whole[""] // _OF_A_PART)
-    if number < 2:
-        return ()
-    finest = whole[""] / number / _FINEST
-    pieces, heavy = list[str](), below[""]
-    while heavy:
-        path = heavy.pop()
-        if whole[path] > finest * _FINEST / 2 and below[path]:
-            heavy += below[path]
-        elif whole[path] > finest:
-            pieces.append(path)
-    parts: list[list[str]] = [[] for _ in range(number)]
-    weights = [whole[""] - sum(whole[path] for path in pieces), *([0] * (number - 1))]
-    for path in sorted(pieces, key=lambda path: (-whole[path], path)):
-        lightest = weights.index(min(weights))
-        parts[lightest].append(path)
-        weights[lightest] += whole[path]
-    return tuple(tuple(sorted(part)) for part in parts[1:] if part)
+    base = _base(paths)
+    start = f"{base}/" if base else ""
+    above = tuple(path for path in paths if not path or not path.startswith(start))
+    names = [path for path in paths if path and path.startswith(start)]
+    number = max(1, min(_MOST_PARTS, len(names) // _OF_A_PART))
+    size = -(-len(names) // number)
+    for at in range(number):
+        part = names[at * size : (at + 1) * size]
+        listed = "".join(f"./{name[len(start) :]}\0" for name in part)
+        write_durably(_list(tree, at), listed.encode())
+    return _Kept(base, above, len(names), number)
 
 
-def _with_parents(path: str) -> Iterable[str]:
-    yield path
+def _base(paths: Sequence[str]) -> str:
+    """Return the deepest folder that holds all of a tree but a few."""
+    below = Counter(parent for path in paths for parent in _parents(path))
+    enough = len(paths) - _FEW
+    return max((path for path, count in below.items() if count >= enough), key=len, default="")
+
+
+def _parents(path: str) -> Iterable[str]:
     while path:
         path = path.rpartition("/")[0]
         yield path
+
+
+def _list(tree: Path, at: int) -> Path:
+    return tree / f"{_KEPT}.{at}"
 
 
 def _read(file: Path) -> _Kept | None:
@@ -147,21 +165,12 @@ def _read(file: Path) -> _Kept | None:
         return None
 
 
-def _divided(parts: Parts) -> Iterable[tuple[Sequence[str], Sequence[str]]]:
-    """Yield for each process where it begins, and what it leaves to others."""
-    yield ("",), [path for part in parts for path in part]
-    for part in parts:
-        yield part, ()
-
-
 class _Look:
     """One find at work."""
 
-    def __init__(self, root: Path, begin: Sequence[str], leave: Sequence[str]) -> None:
+    def __init__(self, listed: Path, base: Path) -> None:
         self._said = os.memfd_create("glance")
-        pruned = [word for path in leave for word in ("-o", "-path", _literal(f"{root}/{path}"))]
-        others = ("-type", "d", "(", *pruned[1:], ")", "-prune", "-o") if pruned else ()
-        self._process = _start([f"{root}/{path}" for path in begin], (*others, *_WORDS), self._said)
+        self._process = _start(listed, base, self._said)
 
     def words(self) -> bytes:
         """Wait for the end and return what was said; nothing if it could not look at everything."""
@@ -176,21 +185,15 @@ class _Look:
         os.close(self._said)
 
 
-def _literal(path: str) -> str:
-    """Write a path as find's pattern for itself."""
-    return re.sub(r"([*?\[\\])", r"\\\1", path)
-
-
-def _start(
-    begin: Sequence[str], words: Sequence[str], output: int
-) -> subprocess.Popen[bytes] | None:
+def _start(listed: Path, base: Path, output: int) -> subprocess.Popen[bytes] | None:
     program = shutil.which("find")
     if program is None:
         return None
     try:
         # Neither closes descriptors nor changes anything else: then it is started in no time.
         return subprocess.Popen(
-            [program, *begin, *words],
+            [program, "-files0-from", str(listed), *_WORDS],
+            cwd=base,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.DEVNULL,

@@ -236,6 +236,10 @@ def _moment(epoch: int) -> str:
 
 def _parsed(text: str) -> datetime:
     try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        # Not strptime: whoever starts a command waits for all that it imports.
+        found = datetime.fromisoformat(text)
     except ValueError as error:
         raise Corrupt(f"{text[:40]!r} is not the date of an image") from error
+    if found.utcoffset() is None or _moment(int(found.timestamp())) != text:
+        raise Corrupt(f"{text[:40]!r} is not the date of an image")
+    return found

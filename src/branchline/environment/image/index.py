@@ -61,7 +61,7 @@ def write_index(tree: Path, entries: Sequence[Entry], hashes: Hashes) -> None:
     plan = _plan(entries)
     encoded = msgspec.json.encode(plan)
     stats = array("q")
-    with Glance(tree, _counts(plan)) as glance:
+    with Glance(tree, _paths(plan)) as glance:
         glance.seen()  # before anything is looked at by itself
         _look(tree / "root", plan, stats)
         _compare(tree, entries, plan, stats, range(len(stats) // _WIDTH), hashes)
@@ -89,7 +89,7 @@ def check_index(tree: Path, hashes: Hashes | None = None, glance: Glance | None 
         encoded, known = _index(tree)
         plan = decode_json(encoded, tuple[Plan, ...])
         if not glance.is_one:
-            glance = looking.enter_context(Glance(tree, _counts(plan)))
+            glance = looking.enter_context(Glance(tree, _paths(plan)))
             glance.seen()
         read = _check_each(tree, encoded, plan, known, {} if hashes is None else hashes)
         glance.keep()
@@ -128,8 +128,8 @@ def _check_each(
     return read
 
 
-def _counts(plan: Sequence[Plan]) -> dict[str, int]:
-    return {part.path: len(part.files) for part in plan}
+def _paths(plan: Sequence[Plan]) -> list[str]:
+    return [path for path, _ in _places(plan)]
 
 
 def _plan(entries: Sequence[Entry]) -> tuple[Plan, ...]:

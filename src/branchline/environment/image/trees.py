@@ -55,17 +55,17 @@ def materialise(image: Image, store: Store) -> Trees:
         NotFound: A layer or a content is missing in the store.
         Corrupt: A content is not what its layer says; the sentence names the file.
     """
-    remembered = store.images / image.digest.removeprefix("sha256:") / _NAMES
-    if remembered.exists():
-        found = _trees(store, remembered.read_text("ascii").split())
+    if remembered := tree_names(image.digest, store):
+        found = _trees(store, remembered)
         if all(path.is_dir() for path in found.all):
             return found
     seen = stacked([store.layer(layer.digest).entries for layer in image.layers])
     check_shape(seen)
     parts = split(seen)
     names = [lay_out(entries, store) for entries in parts]
-    if remembered.parent.is_dir():
-        store.write(remembered, " ".join(names).encode())
+    file = _names_file(image.digest, store)
+    if file.parent.is_dir():
+        store.write(file, " ".join(names).encode())
     return _trees(store, names)
 
 
@@ -156,8 +156,14 @@ def _renew_others(store: Store, name: str, hashes: Hashes) -> None:
 
 def tree_names(image: Digest, store: Store) -> list[str]:
     """Return the names of the trees an image has been laid out as; none if it has not."""
-    remembered = store.images / image.removeprefix("sha256:") / _NAMES
-    return remembered.read_text("ascii").split() if remembered.exists() else []
+    try:
+        return _names_file(image, store).read_text("ascii").split()
+    except FileNotFoundError:
+        return []
+
+
+def _names_file(image: Digest, store: Store) -> Path:
+    return store.images / image.removeprefix("sha256:") / _NAMES
 
 
 def _trees(store: Store, names: Sequence[str]) -> Trees:
