@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +20,8 @@ from branchline.project.place import Project
 from branchline.project.saving import Saved, save
 
 BIN = Path(sys.executable).parent
+IDENTITY = Identity.create()
+"""Mira's keys."""
 
 
 def quiet(_: str) -> None:
@@ -58,6 +63,10 @@ class Scene:
         return run(self.root, "git-annex", *words)
 
 
+Prepared = Callable[[Callable[[Scene], None]], Scene]
+"""See the fixture `prepared`."""
+
+
 def run(folder: Path, *words: str) -> str:
     """Run a program that must succeed, and return what it printed."""
     variables = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}"}
@@ -68,10 +77,9 @@ def run(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(autouse=True)
-def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Identity:
-    """Somebody with a name, whose own settings are nobody else's."""
-    settings = tmp_path / "gitconfig"
+def settle(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a person a name, and settings that are nobody else's, below a folder."""
+    settings = folder / "gitconfig"
     settings.write_text(
         "[user]\nname = Mira\nemail = mira@example.org\n[init]\ndefaultBranch = main\n"
     )
@@ -79,13 +87,68 @@ def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Identity:
         monkeypatch.delenv(name)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    monkeypatch.setenv("BRANCHLINE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("BRANCHLINE_HOME", str(folder / "home"))
     monkeypatch.setattr(command, "_user", {})
-    return Identity.create()
+
+
+def copied(scene: Scene, root: Path) -> Scene:
+    """Copy a project as if it had been made there: it does not count as a clone of its own."""
+    shutil.copytree(scene.root, root, symlinks=True)
+    state = root / ".git" / "branchline"
+    here, file = state.stat(), state / "clone.json"
+    if file.exists():
+        known = json.loads(file.read_text()) | {"device": here.st_dev, "inode": here.st_ino}
+        file.write_text(json.dumps(known))
+    settings = root / ".git" / "config"
+    # Where others are: they are copied, too.
+    old, new = str(scene.root.parent), str(root.parent)
+    settings.write_text(settings.read_text().replace(old, new))
+    return Scene(root, scene.identity)
+
+
+@pytest.fixture(scope="session")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """A new project that nobody touches: beginning one takes longer than copying it."""
+    folder = tmp_path_factory.mktemp("begun")
+    with pytest.MonkeyPatch.context() as patch:
+        settle(folder, patch)
+        begin(folder / "project", IDENTITY, quiet)
+    return Scene(folder / "project", IDENTITY)
+
+
+@pytest.fixture(autouse=True)
+def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Identity:
+    """Somebody with a name, whose own settings are nobody else's."""
+    settle(tmp_path, monkeypatch)
+    return IDENTITY
 
 
 @pytest.fixture
-def scene(tmp_path: Path, person: Identity) -> Scene:
+def scene(tmp_path: Path, begun: Scene) -> Scene:
     """A new project."""
-    begin(tmp_path / "project", person, quiet)
-    return Scene(tmp_path / "project", person)
+    return copied(begun, tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def prepared_before() -> dict[str, Scene]:
+    """What tests prepared, and nobody touches, by the name of the function that did it."""
+    return {}
+
+
+@pytest.fixture
+def prepared(
+    scene: Scene, prepared_before: dict[str, Scene], tmp_path_factory: pytest.TempPathFactory
+) -> Prepared:
+    """Give a function that has the project prepared: the first time by work, then by a copy."""
+
+    def prepare(work: Callable[[Scene], None]) -> Scene:
+        name = f"{work.__module__}.{work.__qualname__}"
+        if name in prepared_before:
+            shutil.rmtree(scene.root)
+            return copied(prepared_before[name], scene.root)
+        work(scene)
+        folder = tmp_path_factory.mktemp("prepared")
+        prepared_before[name] = copied(scene, folder / "project")
+        return scene
+
+    return prepare

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from tests.project.conftest import Scene, quiet
+from tests.project.conftest import Prepared, Scene, quiet
 from tests.project.data.test_guard import rule
 from tests.project.data.test_lists import csv, make
 
@@ -44,15 +44,19 @@ EVALUATE = "import json; json.dump({{'accuracy': {}}}, open('results/metrics.jso
 
 
 @pytest.fixture
-def checked(scene: Scene) -> Scene:
+def checked(prepared: Prepared) -> Scene:
     """A project with checks, data, a list and a way to measure."""
+    return prepared(add_checks)
+
+
+def add_checks(scene: Scene) -> None:
+    """Add checks, data, a list and a way to measure."""
     scene.write("data/a.csv", csv(range(30)))
     scene.write("code/evaluate.py", EVALUATE.format(0.9))
     scene.save()
     make(scene, "test", "data/a.csv")
     scene.write("checks.toml", CHECKS)
     scene.save()
-    return scene
 
 
 def running(scene: Scene, *names: str, when: str = "") -> dict[str, Result]:

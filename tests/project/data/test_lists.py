@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.project.conftest import Scene, quiet
+from tests.project.conftest import Prepared, Scene, quiet
 from tests.project.data.test_guard import rule
 from tests.project.test_runs import carry_out, python
 
@@ -54,12 +54,16 @@ def make(scene: Scene, name: str, *paths: str, **more: Any) -> DataList:
 
 
 @pytest.fixture
-def trial(scene: Scene) -> Scene:
+def trial(prepared: Prepared) -> Scene:
     """A project with training and test data."""
+    return prepared(add_data)
+
+
+def add_data(scene: Scene) -> None:
+    """Add training and test data."""
     scene.write("data/train/a.csv", csv(range(60)))
     scene.write("data/test/b.csv", csv(range(60, 90)))
     scene.save()
-    return scene
 
 
 def test_a_list_says_what_it_holds(trial: Scene) -> None:

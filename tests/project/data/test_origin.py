@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from tests.journey import world
-from tests.project.conftest import Scene, quiet
+from tests.project.conftest import Prepared, Scene, quiet
 from tests.project.data.test_lists import csv, make
 from tests.project.test_runs import carry_out, python
 from tests.workbench.test_crate import write_folder
@@ -32,12 +32,17 @@ from branchline.train.template import new_train, write_train
 
 
 @pytest.fixture
-def packed(scene: Scene) -> tuple[Scene, OpenBundle]:
+def packed(prepared: Prepared) -> tuple[Scene, OpenBundle]:
     """A project with a train and a list, and the train packed."""
+    scene = prepared(add_train)
+    return scene, packing(scene)
+
+
+def add_train(scene: Scene) -> None:
+    """Add a train and a list."""
     write_train(scene.root / "train", new_train("mean-age", route="parallel", kind="functions"))
     scene.write("data/train.csv", csv(range(30)))
     make(scene, "training", "data/train.csv")
-    return scene, packing(scene)
 
 
 def packing(scene: Scene, *lists: str) -> OpenBundle:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.project.conftest import Scene
+from tests.project.conftest import Prepared, Scene
 from tests.project.merging.conftest import left, merged, merging, on, resumed
 
 from branchline.foundation.errors import Conflict, NotFound, Refused
@@ -13,8 +13,13 @@ from branchline.project.activity.where import commit_of
 
 
 @pytest.fixture
-def parted(scene: Scene) -> Scene:
+def parted(prepared: Prepared) -> Scene:
     """Two branches that changed the same files in different ways; ``main`` is checked out."""
+    return prepared(part)
+
+
+def part(scene: Scene) -> None:
+    """Change the same files on two branches in different ways."""
     scene.write("code/fit.py", "a = 1\nb = 2\n\n\n\nc = 3\n")
     scene.write("code/old.py", "old\n")
     scene.write("data/wear.csv", "age,wear\n20,0.4\n")
@@ -30,7 +35,6 @@ def parted(scene: Scene) -> Scene:
     (scene.root / "code/old.py").unlink()
     scene.write("data/wear.csv", "age,wear\n20,0.6\n")
     scene.save("mine")
-    return scene
 
 
 def clean(scene: Scene) -> None:

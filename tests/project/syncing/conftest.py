@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.project.conftest import Scene, quiet, run
+from tests.project.conftest import Scene, copied, quiet, run, settle
 
 from branchline.foundation.keys import Identity
 from branchline.project.cloning import clone
@@ -54,12 +55,25 @@ def bare(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def sent(begun: Scene, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """Mira's project, sent to an empty repository, and Jo's clone of it; nobody touches them."""
+    folder = tmp_path_factory.mktemp("sent")
+    with pytest.MonkeyPatch.context() as patch:
+        settle(folder, patch)
+        between = bare(folder / "between.git")
+        mira = copied(begun, folder / "project")
+        mira.write("code/fit.py", "a = 1\nb = 2\nc = 3\n")
+        mira.write("data/wear.csv", "age,wear\n20,0.4\n")
+        synced(mira, str(between))
+        clone(str(between), folder / "jo", quiet)
+    return Pair(mira, Scene(folder / "jo", Identity.create()), between)
+
+
 @pytest.fixture
-def pair(scene: Scene, tmp_path: Path) -> Pair:
+def pair(sent: Pair, tmp_path: Path) -> Pair:
     """Mira's project, sent to an empty repository, and Jo's clone of it."""
-    between = bare(tmp_path / "between.git")
-    scene.write("code/fit.py", "a = 1\nb = 2\nc = 3\n")
-    scene.write("data/wear.csv", "age,wear\n20,0.4\n")
-    synced(scene, str(between))
-    clone(str(between), tmp_path / "jo", quiet)
-    return Pair(scene, Scene(tmp_path / "jo", Identity.create()), between)
+    between = tmp_path / "between.git"
+    shutil.copytree(sent.between, between, symlinks=True)
+    mira = copied(sent.mira, tmp_path / "project")
+    return Pair(mira, copied(sent.jo, tmp_path / "jo"), between)

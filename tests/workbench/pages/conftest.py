@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from tests.project.conftest import Scene
+from tests.project.conftest import begun as begun
 from tests.project.conftest import person as person
 from tests.project.conftest import scene as scene
 
