@@ -67,6 +67,8 @@ class Parcels:
         except ConnectionError:
             raise
         except OSError as error:
+            # Where the disk is full, this is what can be done without.
+            self.spares.clear()
             raise Unavailable(
                 f"The parcel cannot be written: {error.strerror}", advice="Try again later"
             ) from error

@@ -28,7 +28,7 @@ class Spares:
     """
 
     def __init__(self, folder: Path, most: int = MOST) -> None:
-        self._folder, self._most = make_folder(folder), most
+        self.folder, self._most = make_folder(folder), most
         self.clear()
 
     def open(self, file: Path) -> int:
@@ -39,7 +39,7 @@ class Spares:
         Args:
             file: Where; nothing is there yet.
         """
-        for spare in self._folder.iterdir():
+        for spare in self.folder.iterdir():
             with suppress(FileNotFoundError):  # another thread took it
                 os.rename(spare, file)
                 return os.open(file, os.O_RDWR)
@@ -51,16 +51,16 @@ class Spares:
             if self._taken() + file.stat().st_size > self._most:
                 file.unlink()
             else:
-                os.rename(file, self._folder / secrets.token_hex(8))
+                os.rename(file, self.folder / secrets.token_hex(8))
 
     def clear(self) -> None:
         """Remove them all."""
-        for spare in self._folder.iterdir():
+        for spare in self.folder.iterdir():
             spare.unlink(missing_ok=True)
 
     def _taken(self) -> int:
         sizes = 0
-        for spare in self._folder.iterdir():
+        for spare in self.folder.iterdir():
             with suppress(FileNotFoundError):
                 sizes += spare.stat().st_size
         return sizes
