@@ -80,7 +80,7 @@ TESTS = {
     "keeper": ("light",),
     "witness.statements": ("statements",),
     "package_check": ("package",),
-    "standalone.verify": ("entry_vectors", "standalone", "tagtree", "package"),
+    "standalone.verify": ("standalone_parts", "entry_vectors", "standalone", "tagtree", "package"),
 }
 
 

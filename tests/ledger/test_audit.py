@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, update
 from tests.ledger.disk import SimulatedDisk
 from tests.ledger.histories import History
+from tests.ledger.ledgers import Ledger
 from tests.ledger.parties import NewWitness, gather
 from tests.ledger.vectors import LOG_VKEY, ORIGIN, entries, identity_of, log_identity
 
 from branchline.foundation.database import writing
 from branchline.foundation.errors import Corrupt
-from branchline.ledger.audit import audit, replay
+from branchline.ledger.audit import audit, edge_of, edge_of_full, replay
 from branchline.ledger.edge import Edge
 from branchline.ledger.log import Log
 from branchline.ledger.proof.checkpoint import Checkpoint
@@ -244,6 +245,31 @@ def test_a_history_that_replaces_a_signed_one_is_noticed(
     assert replay(disk.read, Edge(), goal).size == 5
     with pytest.raises(Corrupt, match="other entries than an earlier checkpoint"):
         replay(disk.read, signed, goal)
+
+
+def test_a_history_replaced_later_is_named_with_its_bundle() -> None:
+    """The first position of the bundle that begins with other entries than were signed."""
+    signed = Edge()
+    signed.extend(map(leaf_hash, [*entries(299), b"another"]))
+    ledger = Ledger(entries(310))
+    with pytest.raises(Corrupt) as raised:
+        replay(ledger.read, signed, ledger.checkpoint)
+    assert raised.value.detail["position"] == 256
+
+
+def test_edges_are_read_from_the_tiles_of_a_later_size() -> None:
+    """Of sizes on both sides of a full tile of each level; from all tiles, and from full ones."""
+    hashes = [leaf_hash(leaf) for leaf in entries(66_400)]
+    edge, files = Edge(), {}
+    for name, data in edge.extend(hashes) + edge.partial_tiles():
+        files[name.path] = data
+    goal, expected = Checkpoint(ORIGIN, len(hashes), edge.root()), Edge()
+    full = {path: data for path, data in files.items() if ".p/" not in path}
+    for size in (0, 1, 256, 300, 512, 65_280, 65_536, 65_540, 65_792, 66_304, 66_399):
+        expected.extend(hashes[expected.size : size])
+        assert edge_of(files.__getitem__, size, goal).root() == expected.root()
+        if size % 256 == 0:
+            assert edge_of_full(full.__getitem__, size).root() == expected.root()
 
 
 @pytest.mark.parametrize(

@@ -212,6 +212,67 @@ def test_what_its_signer_did_not_commit_to_is_refused() -> None:
         open_beside(smaller, forged, EntryKey(smaller.id, "core", key.key))
 
 
+def test_what_is_erased_holds_nothing() -> None:
+    """No key and no data, whoever reads it."""
+    _, beside = sealed()
+    left = parse_beside(beside.erased("people").data).classes["people"]
+    assert left == SealedClass(b"", None, erased=True)
+
+
+def test_a_blob_has_8_mebibytes_at_most() -> None:
+    """That many are read, and no more."""
+    _, beside = sealed()
+    largest = beside.data.ljust(1 << 23)
+    assert parse_beside(largest) == beside
+    with pytest.raises(Refused, match="The blob beside an entry has"):
+        parse_beside(largest + b" ")
+
+
+def test_what_is_no_text_is_no_disclosure() -> None:
+    """Well encrypted, but by somebody who put something else in."""
+    entry, beside = sealed()
+    key = entry_key(entry, beside, "core", SECRET).key
+    data = internals._encrypt(key, b"\xff" * 256, internals._bound(entry, "core"))
+    with pytest.raises(Corrupt, match="holds no disclosures"):
+        internals.decrypt_class(key, entry, "core", data)
+
+
+def test_a_class_that_an_entry_lacks_has_no_key() -> None:
+    """Neither from the secret nor from a key that names it."""
+    entry, beside = sealed()
+    with pytest.raises(NotFound):
+        entry_key(entry, beside, "legal", SECRET)
+    assert SECRET.class_key("legal").key_for(entry, beside, "legal") is None
+    assert EntryKey(entry.id, "legal", bytes(32)).key_for(entry, beside, "legal") is None
+
+
+def test_a_class_has_a_name() -> None:
+    """Lower-case letters, digits, dashes; wherever it is said."""
+    with pytest.raises(Refused, match="class") as raised:
+        SECRET.class_key("Not A Name")
+    says = str(raised.value)
+    with pytest.raises(Refused) as raised:
+        Classes({}, otherwise="Not A Name").class_of("field")
+    assert str(raised.value) == says
+
+
+def test_a_field_without_a_spelling_is_refused() -> None:
+    """Half a character is no name of a field."""
+    with pytest.raises(Refused, match="JSON"):
+        sealed({"\ud800": 1})
+
+
+def test_open_fields_are_parted_by_class() -> None:
+    """Those about people from the rest; and those of one class left out."""
+    entry = seal_by_class(FIELDS, ACTOR, secret=SECRET, classes=CLASSES).entry
+    rest, people = CLASSES.parted(entry)
+    assert open_entry(Entry(entry.jws, people), ACTOR.public) == BY_CLASS["people"]
+    others = {name: value for name, value in FIELDS.items() if name not in BY_CLASS["people"]}
+    assert open_entry(rest, ACTOR.public) == others
+    left = CLASSES.without(entry, "money")
+    assert open_entry(left, ACTOR.public) == {k: v for k, v in FIELDS.items() if k != "price"}
+
+
 @given(st.dictionaries(st.sampled_from(sorted(FIELDS)), st.text(max_size=400), max_size=6))
 def test_sizes_are_blurred(fields: dict[str, str]) -> None:
     """What lies beside shows how much there is in steps of 256 bytes only."""

@@ -94,7 +94,10 @@ def test_the_classes_by_hand() -> None:
             key = _hkdf(class_key, b"bl/v1" + identifier)
         assert class_key.hex() == vector["class keys"][name]
         assert key.hex() == vector["entry keys"][name]
-        for text in _decrypt(key, base64.b64decode(part["data"]), bound).decode().split("~"):
+        plain = _decrypt(key, base64.b64decode(part["data"]), bound)
+        nonce = hmac.digest(_hkdf(key, b"nonce"), bound + b"\0" + plain, "sha256")[:12]
+        assert base64.b64decode(part["data"])[:12] == nonce
+        for text in plain.decode().split("~"):
             if text:
                 salt, field, value = msgspec.json.decode(from_base64url(text))
                 assert salt == to_base64url(_hkdf(key, b"salt" + field.encode())[:16])

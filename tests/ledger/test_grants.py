@@ -25,11 +25,13 @@ from branchline.ledger.classes import (
     entry_key,
     seal_by_class,
 )
-from branchline.ledger.entry import Entry, open_entry
+from branchline.ledger.entry import Entry, disclosure, open_entry
 from branchline.ledger.grants import (
     GRANT_TYPE,
     Grant,
     OneField,
+    Opened,
+    granted_by,
     one_field,
     open_grant,
     open_granted,
@@ -158,6 +160,40 @@ def test_an_entry_that_a_grant_names_has_to_be_at_hand() -> None:
         try_grant(granted(item("field", 3, "act")), CLOSED[:3])
 
 
+def test_a_grant_tells_what_it_opens() -> None:
+    """By entry: the classes whose keys it has, and all fields; without what lies beside, fields."""
+    grant = granted(item("class", 0, "core"), item("field", 0, "who"))
+    first, second = (entry.id for entry, _ in CLOSED[:2])
+    assert try_grant(grant, CLOSED) == [
+        Opened(first, ("core",), ("act", "at", "who")),
+        Opened(second, ("core",), ("act", "at")),
+    ]
+    assert try_grant(grant, [(CLOSED[0][0], None)]) == [Opened(first, (), ("who",))]
+
+
+def test_a_grant_has_8_mebibytes_at_most() -> None:
+    """That many are read, and no more."""
+    plain = msgspec.json.encode(granted(item("class", 1, "core")))
+    for length in (1 << 23, (1 << 23) + 1):
+        token = sign_jws(plain.ljust(length), ACTOR, typ=GRANT_TYPE)
+        data = seal(token.encode(), [AUDITOR.public.seal])
+        if length == 1 << 23:
+            open_grant(data, AUDITOR, ACTOR.public)
+            continue
+        with pytest.raises(Corrupt, match="A grant is malformed: The grant has"):
+            open_grant(data, AUDITOR, ACTOR.public)
+
+
+def test_a_grant_that_nobody_could_read_is_not_made() -> None:
+    """Eight fields of nearly a mebibyte fit into one, and are opened; nine are refused."""
+    texts = [disclosure(f"field {number}", "x" * 780_000, bytes(16)) for number in range(9)]
+    fields = [OneField(SEALED[0][0].id, text) for text in texts]
+    whole = open_grant(seal_grant(fields[:8], ACTOR, AUDITOR.public, AT), AUDITOR, ACTOR.public)
+    assert whole.fields == tuple(fields[:8])
+    with pytest.raises(Refused, match="A grant of 9 things"):
+        seal_grant(fields, ACTOR, AUDITOR.public, AT)
+
+
 @pytest.mark.parametrize(
     "what",
     [[], [("class", 0, "core")] * 2, [("entry", 0, "core")] * 2, [("field", 0, "act")] * 2],
@@ -203,15 +239,18 @@ def test_another_statement_is_no_grant() -> None:
     with pytest.raises(Corrupt):
         open_grant(seal(token.encode(), [AUDITOR.public.seal]), AUDITOR, ACTOR.public)
     for noise in (b"", b"\xff", b"a.b.c"):
-        with pytest.raises(Corrupt):
-            open_grant(seal(noise, [AUDITOR.public.seal]), AUDITOR, ACTOR.public)
+        for look in (granted_by, lambda data, who: open_grant(data, who, ACTOR.public)):
+            with pytest.raises(Corrupt):
+                look(seal(noise, [AUDITOR.public.seal]), AUDITOR)
+    sealed = _sealed(granted(item("class", 1, "core")))
+    assert granted_by(sealed, AUDITOR) == ACTOR.id
 
 
 def test_no_key_is_ever_shown() -> None:
     """A grant's text names what it opens, and no key."""
     grant = granted(item("class", 0, "core"), item("entry", 0, "people"), item("field", 1, "act"))
     assert "ClassKey(…)" in repr(grant)
-    assert "OneField(…)" in repr(grant)
+    assert repr(grant.fields[0]) == "OneField(…)"
     assert grant.fields[0].disclosure not in repr(grant)
 
 

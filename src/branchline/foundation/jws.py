@@ -15,6 +15,14 @@ _ALGORITHMS = [ALGORITHM]
 _HEADER = {"alg", "kid", "typ"}
 
 
+class _Registry(jws.JWSRegistry):
+    max_payload_length = 1 << 24
+    """Of whatever is read as one statement, each kind has a lower limit of its own."""
+
+
+_REGISTRY = _Registry(algorithms=_ALGORITHMS)
+
+
 def sign_jws(payload: bytes, identity: Identity, *, typ: str) -> str:
     """Sign bytes as a compact JWS whose header names the key and the statement's type."""
     header = {"alg": ALGORITHM, "kid": identity.id, "typ": typ}
@@ -37,7 +45,7 @@ def verify_jws(token: str, keys: PublicKeys, *, typ: str) -> bytes:
     if header["kid"] != keys.id:
         raise Corrupt(f"A statement is signed by key {header['kid'][:12]}; expected {keys.id[:12]}")
     try:
-        return jws.deserialize_compact(token, _public(keys), algorithms=_ALGORITHMS).payload
+        return jws.deserialize_compact(token, _public(keys), registry=_REGISTRY).payload
     except (errors.JoseError, ValueError) as error:
         raise Corrupt(f"A signature by key {keys.id[:12]} does not hold") from error
 
@@ -53,7 +61,7 @@ def read_kid(token: str) -> str:
 
 def _header(token: str) -> dict[str, str]:
     try:
-        header = jws.extract_compact(token.encode("ascii")).protected
+        header = jws.extract_compact(token.encode("ascii"), registry=_REGISTRY).protected
     except (errors.JoseError, ValueError) as error:
         raise Corrupt("A signed statement is not a JWS") from error
     if set(header) != _HEADER or not all(isinstance(value, str) for value in header.values()):

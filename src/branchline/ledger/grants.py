@@ -102,7 +102,7 @@ def seal_grant(
         at: The time.
 
     Raises:
-        Refused: Nothing is granted, or something twice.
+        Refused: Nothing is granted, or something twice, or too much at once.
     """
     given = list(items)
     grant = Grant(
@@ -115,7 +115,13 @@ def seal_grant(
         fields=tuple(item for item in given if isinstance(item, OneField)),
     )
     _check(grant)
-    token = sign_jws(canonical_json(grant), identity, typ=GRANT_TYPE)
+    payload = canonical_json(grant)
+    if len(payload) > MAX_GRANT:
+        raise Refused(
+            f"A grant of {len(given)} things has {len(payload)} bytes; at most {MAX_GRANT} are read",
+            advice="Give several grants, or one of a class",
+        )
+    token = sign_jws(payload, identity, typ=GRANT_TYPE)
     return seal(token.encode(), [recipient.seal])
 
 
