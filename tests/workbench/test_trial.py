@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from branchline.cli.root import root
+from branchline.environment.lock.leftovers import held_folder
 from branchline.foundation.errors import Refused
 from branchline.sandbox.bubblewrap import Bubblewrap
 from branchline.train.template import new_train, write_train
@@ -64,6 +65,18 @@ async def test_a_train_travels_over_simulated_stations(folder: Path) -> None:
     shown = trial.as_json()
     assert (shown["reproducible"], "not reproducible" in shown["mark"]) == (False, True)
     json.dumps(shown)
+
+
+async def test_what_a_killed_trial_left_is_removed_by_the_next(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But not what belongs to one that is under way."""
+    monkeypatch.setenv("BRANCHLINE_STORE", str(tmp_path / "store"))
+    trials = tmp_path / "store" / "trials"
+    (trials / "killed" / "west").mkdir(parents=True)
+    with held_folder(trials) as other:
+        await try_train(folder, Bubblewrap(), stations=2, rows=60)
+        assert list(trials.iterdir()) == [other]
 
 
 async def test_what_a_station_would_withhold_ends_the_trial(folder: Path) -> None:

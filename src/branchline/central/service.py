@@ -147,7 +147,7 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
     )
     repositories, tokens = Repositories(folder), Tokens(clock)
     contents = Contents(repositories, clock)
-    hub = Hub(desk, store, HubStore(store.engine), repositories, tokens, contents, Servers())
+    hub = Hub(desk, store, HubStore(store.engine), repositories, tokens, contents, Servers(folder))
     api = Api(
         *(desk, registry, store, images, stating, witnessing, inbox, watchers),
         *(hello, folder, clock, hub),

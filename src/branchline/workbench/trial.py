@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from branchline.disclosure.policy import ReleasePolicy
 from branchline.disclosure.rules import Thresholds
 from branchline.environment.host import LABEL
 from branchline.foundation.digest import Bytes, Digest
+from branchline.foundation.durable import make_folder
 from branchline.foundation.errors import BranchlineError, Refused
 from branchline.foundation.keys import Identity
 from branchline.foundation.sealing import seal, unseal
@@ -179,18 +180,18 @@ async def try_train(
     opened = open_bundle(bundle.data, bundle.digest)
     checked = check_parameters(opened.manifest.parameters, parameters or {})
     least = min(opened.manifest.route.quorum, stations) if quorum is None else quorum
-    with tempfile.TemporaryDirectory(prefix="branchline-try-") as name:
+    with _room() as room:
         witness = Witness(engine)
         found = await _environments().ready(opened.environment, progress)
         house = House(witness, found.mount, Limits(), Thresholds(), ReleasePolicy())
-        stops = _stops(house, opened, checked, stations, rows, seed, Path(name))
+        stops = _stops(house, opened, checked, stations, rows, seed, room)
         course = _Course(opened, checked, stops, least, witness, progress)
         prepared = time.perf_counter()
         try:
             progress(f"starting {stations} sandboxes")
             await asyncio.gather(*(stop.run.start() for stop in stops))
             ready = time.perf_counter()
-            payload = await _travel(course, house, Path(name))
+            payload = await _travel(course, house, room)
             enforced: Mapping[str, str] = stops[0].run.record["enforced"]
         finally:
             await asyncio.gather(*(stop.run.close() for stop in stops))
@@ -215,6 +216,18 @@ _WAYS = (
     "build it with 'branchline environment build', or bring it here with 'branchline environment "
     "import'"
 )
+
+
+@contextmanager
+def _room() -> Iterator[Path]:
+    """Give a folder for one trial; what trials that were killed left is removed first."""
+    from branchline.environment.image.store import default_store_folder
+    from branchline.environment.lock.leftovers import clear_fetching, held_folder
+
+    beside = make_folder(default_store_folder() / "trials")
+    clear_fetching(beside)
+    with held_folder(beside) as folder:
+        yield folder
 
 
 def _environments() -> Environments:

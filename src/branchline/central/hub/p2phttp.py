@@ -11,17 +11,19 @@ import logging
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 
 import aiohttp
 
 from branchline.central.hub.rights import Standing
+from branchline.foundation.digest import digest_of
 from branchline.foundation.errors import Unavailable
 from branchline.foundation.http.server import READ_BUFFER
+from branchline.foundation.ids import new_id
 from branchline.project.git.annex import Annex
 from branchline.project.git.command import Git
 from branchline.project.git.environment import clean_environment
@@ -36,6 +38,8 @@ JOBS = 8
 """How many requests one server works on at once."""
 
 _PATIENCE = 15.0
+_LONGEST = 106
+"""Bytes of a socket's name, one for the slash among them (unix(7))."""
 _SETTINGS = {
     # What the hub holds is told by those who push, and held against the disk: its own word on the
     # branch would only make every push wait for a merge.
@@ -56,10 +60,14 @@ class _Server:
 
 
 class Servers:
-    """The servers that run now, one for each project whose content is asked for."""
+    """The servers that run now, one for each project whose content is asked for.
 
-    def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="branchline-hub-"))
+    Args:
+        folder: Central's folder; their sockets are in ``sockets`` in it, if names can be so long.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = _for_sockets(folder.absolute())
         self._running: dict[str, _Server] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._sweeping: asyncio.Task[None] | None = None
@@ -170,6 +178,23 @@ class Servers:
         for hosted in list(self._running):
             await self._end(hosted)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _for_sockets(folder: Path) -> Path:
+    """Give an empty folder for sockets that is ours alone, without what a killed central left.
+
+    A socket's name is short by nature. Where central's folder has a long one, the sockets are in
+    that of the user's session, or that for temporary files, always under the same name.
+    """
+    made = folder / "sockets"
+    if len(os.fsencode(made)) > _LONGEST - len(new_id("hosted")):
+        beside = Path(os.environ.get("XDG_RUNTIME_DIR") or gettempdir())
+        made = beside / f"branchline-hub-{digest_of(os.fsencode(folder))[7:23]}"
+    if made.is_symlink() or (made.exists() and made.stat().st_uid != os.getuid()):
+        raise Unavailable(f"{made} belongs to somebody else", advice="Remove it, or set TMPDIR")
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(mode=0o700)
+    return made
 
 
 def _environment(program: str) -> dict[str, str]:
