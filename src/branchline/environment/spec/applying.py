@@ -21,7 +21,7 @@ from branchline.environment.spec.pythons import (
     is_old,
     specifiers,
 )
-from branchline.environment.spec.requirements import Requirements, logical_lines
+from branchline.environment.spec.requirements import Requirements
 from branchline.environment.spec.telling import conda_notes, counted, pyproject_note
 
 
@@ -139,10 +139,10 @@ def more_conda(draft: Draft) -> CondaEnvironment:
     found = parse_conda(path, data)
     draft.conda = tuple(spec.text for spec in found.specs)
     draft.conda_channels = found.channels
-    pip = Requirements()
-    for _, line in logical_lines(list(found.pip)):
-        pip.read_line(path, 0, line, draft.look.tree.files.get)
-    _add(draft, pip)
+    if found.pip:
+        pip = Requirements()
+        pip.read_lines(path, list(found.pip), draft.look.tree.files.get)
+        _add(draft, pip)
     conda_notes(draft, path, found)
     if foreign := found.foreign:
         _foreign(draft, path, foreign, found.channels)

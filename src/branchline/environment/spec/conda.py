@@ -81,7 +81,7 @@ def parse_conda(file: str, data: bytes) -> CondaEnvironment:
         if not isinstance(item, str):
             pip += _pip(file, item)
             continue
-        specs.append(parse_match_spec(file, item))
+        specs.append(_match_spec(item) or parse_match_spec(file, item))
         if python is None and item.startswith("python") and (found := _PYTHON.match(item)):
             python = found[1]
     unread = tuple(sorted(str(key) for key in value.keys() - _KEYS))
@@ -105,7 +105,7 @@ def parse_match_spec(file: str, text: str) -> MatchSpec:
     return found
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 15)
 def _match_spec(text: str) -> MatchSpec | None:
     found = _SPEC.fullmatch(text.strip())
     if found is None:

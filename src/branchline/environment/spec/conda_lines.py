@@ -13,6 +13,9 @@ from typing import NamedTuple
 MAX_QUICK_LINES = 2000
 """Longer files are left to the YAML parser, which counts."""
 
+MAX_QUICK_LINE = 500
+"""Files with longer lines as well: lines that were read are remembered."""
+
 # A plain text: begins with a letter, so it is no number; holds no ": ", " #", quote or bracket that
 # would mean something to YAML. Its commas and brackets mean something in flow style only.
 _CHARS = r"[\w.=<>!~*+/@,|-]"
@@ -51,37 +54,38 @@ _BLANK_LINE, _OTHER = _Line("blank"), _Line("other")
 
 def read_quickly(lines: list[str]) -> Quick | None:
     """Return what the lines hold if they are of the simple kind; None: ask the YAML parser."""
-    if len(lines) > MAX_QUICK_LINES:
+    total = len(lines)
+    if total > MAX_QUICK_LINES or max(map(len, lines), default=0) > MAX_QUICK_LINE:
         return None
     found: Quick = {}
     items: list[str | dict[str, list[str]]] | None = None
     indent = -1
     number = 0
-    while number < len(lines):
-        line = _read(lines[number])
+    while number < total:
+        kind, at, text, value = _read(lines[number])
         number += 1
-        if line.kind == "blank":
-            continue
-        if line.kind in ("item", "pip"):
-            if items is None or indent not in (-1, line.indent):
+        if kind == "item" or kind == "pip":
+            if items is None or (at != indent and indent != -1):
                 return None
-            indent = line.indent
-            if line.kind == "item":
-                items.append(line.text)
+            indent = at
+            if kind == "item":
+                items.append(text)
                 continue
-            inner, number = _inner(lines, number, int(line.value))
+            inner, number = _inner(lines, number, int(value))
             if not inner:
                 return None
             items.append({"pip": inner})
+        elif kind == "blank":
+            continue
         # A key with nothing below it is null, which is not of the simple kind.
-        elif line.kind == "other" or items == [] or line.text in found:
+        elif kind == "other" or items == [] or text in found:
             return None
-        elif line.kind == "list":
+        elif kind == "list":
             items, indent = [], -1
-            found[line.text] = items
+            found[text] = items
         else:
             items = None
-            found[line.text] = str(line.value)
+            found[text] = str(value)
     return None if items == [] else found
 
 
@@ -90,19 +94,19 @@ def _inner(lines: list[str], number: int, least: int) -> tuple[list[str], int]:
     inner: list[str] = []
     indent = -1
     while number < len(lines):
-        line = _read(lines[number])
-        if line.kind == "item" and line.indent >= least:
-            if indent not in (-1, line.indent):
+        kind, at, text, _ = _read(lines[number])
+        if kind == "item" and at >= least:
+            if at != indent and indent != -1:
                 return [], number
-            indent = line.indent
-            inner.append(line.text)
-        elif line.kind != "blank":
+            indent = at
+            inner.append(text)
+        elif kind != "blank":
             break
         number += 1
     return inner, number
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 15)
 def _read(line: str) -> _Line:
     if item := _ITEM.fullmatch(line):
         text = _value(item)

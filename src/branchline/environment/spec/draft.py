@@ -26,6 +26,7 @@ class Look:
         self.tree = tree
         self.folder = folder
         self._prefix = f"{folder}/" if folder else ""
+        self._files, self._folders = tree.files, tree.folders
         self._runtime: Runtime | None = None
         self._pyproject: PyProject | None = None
 
@@ -40,17 +41,13 @@ class Look:
             SpecRefused: It is a folder.
         """
         path = self._prefix + name
-        if path in self.tree.folders:
+        if path in self._folders:
             raise self.is_folder(path)
-        return path in self.tree.files
+        return path in self._files
 
     def in_root(self, name: str) -> bool:
         """Tell whether a file of the root counts: it is there, and there is no spec folder."""
         return not self.folder and self.has(name)
-
-    def bytes_of(self, name: str) -> bytes:
-        """Return the bytes of a spec file that is there."""
-        return self.tree.files[self._prefix + name]
 
     def lines(self, path: str, data: bytes) -> list[str]:
         """Return the lines of a file that must be UTF-8."""
@@ -122,10 +119,12 @@ class Draft:
 
     def apply(self, name: str) -> bytes | None:
         """Mark a spec file as applied and return its bytes; None if it is not there."""
-        if not self.look.has(name):
+        look = self.look
+        if not look.has(name):
             return None
-        self.applied.add(self.look.path(name))
-        return self.look.bytes_of(name)
+        path = look.path(name)
+        self.applied.add(path)
+        return look.tree.files[path]
 
     def note(self, sentence: str) -> None:
         """Tell a person something."""
@@ -141,8 +140,8 @@ class Draft:
         """Return the spec files that are there without effect."""
         tree = self.look.tree
         used = self.applied | self.referred
-        there = {path for path in tree.files if path not in used and is_spec_file(path)}
-        return sorted(there | tree.hidden)
+        there = [path for path in tree.files if path not in used and is_spec_file(path)]
+        return sorted({*there, *tree.hidden}) if there or tree.hidden else []
 
     def detected(self) -> Detected:
         """Return the result."""

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from branchline.environment.spec.pep508 import NoRequirement, is_simple, read_requirement
 from branchline.environment.spec.references import MAX_REFERENCES, inside
@@ -39,6 +40,8 @@ _INDEX = (
 )
 _MET_ANYWAY = ("--require-hashes", "--prefer-binary", "--only-binary")
 _OTHER = ("--pre", "--no-binary", "--use-feature")
+_REMEMBERED = 200
+"""Shorter lines that say a name and a version are remembered; most are written again and again."""
 _SHORT = ("-r", "-c", "-e", "-i", "-f")
 
 
@@ -71,20 +74,31 @@ class Requirements:
         """
         self.files.append(path)
         kept = self.constraints if constraints else self.lines
-        for number, line in logical_lines(lines_of(path, pip_text(path, data))):
-            if is_simple(line) and not line.endswith(_ARCHIVES):
-                kept.append(line)
-            else:
-                self.read_line(path, number, line, lookup, constraints=constraints)
+        text = pip_text(path, data)
+        lines = lines_of(path, text)
+        # Nothing to join and no comment to take off: the lines are what pip sees.
+        simple = "#" not in text and "\\" not in text
+        for number, line in enumerate(lines, 1) if simple else logical_lines(lines):
+            bare = line.strip()
+            if len(bare) < _REMEMBERED and _is_plain(bare):
+                kept.append(bare)
+            elif bare:
+                self._line(path, number, bare, lookup, constraints)
 
-    def read_line(
-        self, path: str, number: int, line: str, lookup: Lookup, *, constraints: bool = False
-    ) -> None:
-        """Take in one line that is not empty and has no comment.
+    def read_lines(self, path: str, lines: list[str], lookup: Lookup) -> None:
+        """Take in lines that stand in a file of another kind.
 
         Raises:
             SpecRefused: As for ``read_file``.
         """
+        for _, line in logical_lines(lines):
+            if len(line) < _REMEMBERED and _is_plain(line):
+                self.lines.append(line)
+            else:
+                self._line(path, 0, line, lookup, False)
+
+    def _line(self, path: str, number: int, line: str, lookup: Lookup, constraints: bool) -> None:
+        """Take in one line that is not empty and has no comment."""
         if _VARIABLE.search(line):
             since = "a lock holds what stands in the files"
             self._cannot(path, number, "takes a value from the machine's own variables", since)
@@ -193,6 +207,12 @@ def logical_lines(lines: list[str]) -> Iterator[tuple[int, str]]:
         joined, start = "", 0
     if bare := _COMMENT.sub("", joined).strip():
         yield start, bare
+
+
+@lru_cache(maxsize=1 << 15)
+def _is_plain(line: str) -> bool:
+    """Tell whether a line is a name with a version or none, and nothing else."""
+    return is_simple(line) and not line.endswith(_ARCHIVES)
 
 
 def _split(path: str, number: int, line: str) -> tuple[str, str]:

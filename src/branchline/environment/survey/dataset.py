@@ -49,6 +49,10 @@ _HAS_YEAR = f"{_YEAR} GLOB '[0-9][0-9][0-9][0-9]'"
 # These had no effect in the dataset's time, or only on the version of the server's Python.
 _NO_MATTER = frozenset(("pyproject.toml", "requirements3.txt"))
 
+_FILES = tuple(_COLUMNS.values())
+_ROOT_ALONE = frozenset(("setup.py", "DESCRIPTION"))
+_NONE: frozenset[str] = frozenset()
+
 
 class Row(msgspec.Struct, frozen=True):
     """One environment of the dataset.
@@ -183,7 +187,7 @@ def _bounded(name: str, limit: int) -> str:
 def _row(row: tuple[Any, ...]) -> Row:
     listing, years, clean, *blobs = row
     root = _listing(listing)
-    folders = [name for name in FOLDERS if _is_folder(root.get(name))]
+    folders = [name for name in FOLDERS if name in root and _is_folder(root[name])]
     files: dict[str, bytes] = {}
     oversized: set[str] = set()
     there = root
@@ -192,7 +196,7 @@ def _row(row: tuple[Any, ...]) -> Row:
         there = _listing(bytes(root[folders[0]]))
         prefix = f"{folders[0]}/"
     held: set[str] = set()
-    for names, blob in zip(_COLUMNS.values(), blobs, strict=True):
+    for names, blob in zip(_FILES, blobs, strict=True):
         if blob is None:
             continue
         name = names[0] if len(names) == 1 else _chosen(names, there, blob)
@@ -202,21 +206,20 @@ def _row(row: tuple[Any, ...]) -> Row:
             held.add(name)
             files[prefix + name] = blob if isinstance(blob, bytes) else _bytes(blob)
     specs = ALL.intersection(there) | oversized
-    stray = {name for name in specs if _is_folder(there.get(name))}
-    absent = {*(specs - held - stray - _NO_MATTER)}
-    if prefix:
-        absent -= {"setup.py", "DESCRIPTION"}
-    if "environment.yml" in specs:
-        absent.discard("environment.yaml")
-    # An empty stand-in lets the right pack win, though nobody knows what it would have held.
-    files.update({prefix + name: b"" for name in absent if name != "runtime.txt"})
-    faults = {name: "too large" if name in oversized else "not in the dataset" for name in absent}
-    return Row(
-        Tree(files, frozenset((*folders, *(prefix + name for name in stray)))),
-        faults,
-        _years(years),
-        clean if isinstance(clean, bytes) else None,
-    )
+    stray = [name for name in specs if name in there and _is_folder(there[name])]
+    absent = specs.difference(held, stray, _NO_MATTER)
+    faults: dict[str, str] = {}
+    if absent:
+        if prefix:
+            absent -= _ROOT_ALONE
+        if "environment.yml" in specs:
+            absent -= {"environment.yaml"}
+        # An empty stand-in lets the right pack win, though nobody knows what it would have held.
+        files.update({prefix + name: b"" for name in absent if name != "runtime.txt"})
+        for name in absent:
+            faults[name] = "too large" if name in oversized else "not in the dataset"
+    where = frozenset((*folders, *(prefix + name for name in stray))) if folders or stray else _NONE
+    return Row(Tree(files, where), faults, _years(years), _bytes_or_none(clean))
 
 
 def _listing(data: Any) -> dict[str, msgspec.Raw]:
@@ -229,8 +232,12 @@ def _listing(data: Any) -> dict[str, msgspec.Raw]:
         return {}
 
 
-def _is_folder(value: msgspec.Raw | None) -> bool:
-    return value is not None and bytes(value)[:1] == b"{"
+def _is_folder(value: msgspec.Raw) -> bool:
+    return bytes(value)[:1] == b"{"
+
+
+def _bytes_or_none(value: Any) -> bytes | None:
+    return value if isinstance(value, bytes) else None
 
 
 def _chosen(names: tuple[str, ...], there: Mapping[str, object], blob: Any) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import count
 from operator import itemgetter
 from types import TracebackType
 from typing import Self
@@ -59,7 +60,7 @@ class Environments:
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the block this opens
-        self._numbers: dict[str, int] = {}
+        self._numbers: defaultdict[str, int] = defaultdict(count().__next__)
         self._waiting = array("I")
         self.count = 0
 
@@ -77,7 +78,7 @@ class Environments:
     def add(self, packages: Iterable[str]) -> None:
         """Keep one environment."""
         numbers = self._numbers
-        found = [numbers.setdefault(name, len(numbers)) for name in packages]
+        found = [numbers[name] for name in packages]
         self._waiting.append(len(found))
         self._waiting.extend(found)
         self.count += 1
