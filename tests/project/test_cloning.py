@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from tests.project.conftest import Scene, quiet, run
 
+from branchline.cli.root import root
 from branchline.foundation.errors import Conflict, NotFound, Refused
 from branchline.foundation.keys import Identity
+from branchline.project.activity.feed import feed
 from branchline.project.activity.verify import verify
 from branchline.project.cloning import clone
 from branchline.project.git.command import GitFailed
@@ -56,13 +60,45 @@ def test_a_clone_works_on_by_itself(scene: Scene, tmp_path: Path) -> None:
 
 
 def test_data_can_come_along(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With --get, all that the source has; a folder may be named from where one stands."""
+    """What came is on record as with `get`; a folder may be named from where one stands."""
     scene.write("data/a.csv", "1,2\n")
     scene.save()
-    clone(f"file://{scene.root}", tmp_path / "clone", quiet, get=True)
+    made = clone(f"file://{scene.root}", tmp_path / "clone", quiet, bringing=scene.identity)
     assert (tmp_path / "clone/data/a.csv").read_text() == "1,2\n"
+    assert made.got is not None
+    assert [(each.path, each.remote) for each in made.got.arrived] == [("data/a.csv", "origin")]
+    said = feed(made.project)[-1].record
+    assert (said.message, said.outcome) == ("Brought 1 contents from origin", "done")
+    assert verify(made.project).faults == []
     monkeypatch.chdir(scene.root)
     assert clone(".", tmp_path / "another", quiet).records == 2
+
+
+def test_rules_hold_for_data_that_come_along(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What may come comes; what may not is named, on record, and not asked for."""
+    text = (scene.root / "branchline.toml").read_text()
+    rule = (
+        '[places.north]\naddress = "https://north.example.org"\n\n[[data]]\npaths = ["data/in"]\n'
+    )
+    more = 'confidentiality = "internal"\nallowed = ["north"]\n'
+    scene.write("branchline.toml", f"{text}\n{rule}{more}")
+    scene.write("data/in/list.csv", "inner\n")
+    scene.write("data/out.csv", "outer\n")
+    scene.save()
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(root, ["clone", str(scene.root), "clone", "--get", "--json"])
+    assert done.exit_code == 4, done.output
+    said = json.loads(done.stdout)
+    assert said["arrived"] == [{"path": "data/out.csv", "from": "origin"}]
+    ((path, why),) = [(each["path"], each["why"]) for each in said["failed"]]
+    assert path == "data/in/list.csv"
+    assert "may not come into this clone" in why
+    other = Scene(tmp_path / "clone", scene.identity)
+    assert not (other.root / "data/in/list.csv").exists()
+    assert feed(other.project)[-1].record.outcome == "failed"
+    assert verify(other.project).faults == []
 
 
 @pytest.mark.parametrize(
@@ -141,7 +177,7 @@ def test_special_remotes_are_not_set_up_by_themselves(
         ["git", "fast-import", "--quiet"], cwd=scene.root, input=stream, text=True, check=True
     )
     assert "trap" in scene.git("show", "git-annex:remote.log")
-    clone(str(scene.root), tmp_path / "clone", quiet, get=True)
+    clone(str(scene.root), tmp_path / "clone", quiet, bringing=scene.identity)
     assert not (tmp_path / "trap").exists()
     # Whoever asks for it gets it: the trap is one.
     run(tmp_path, "git", "clone", "-q", str(scene.root), "theirs")

@@ -8,9 +8,11 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from branchline.foundation.durable import make_folder
 from branchline.foundation.errors import Conflict, NotFound, Refused
+from branchline.foundation.keys import Identity
 from branchline.project.activity.chain import Fault
 from branchline.project.activity.verify import verify
 from branchline.project.data.guard import install_hook
@@ -21,6 +23,9 @@ from branchline.project.git.intake import Progress, read_objects
 from branchline.project.names import check_names
 from branchline.project.place import Project
 from branchline.project.saving import check_link
+
+if TYPE_CHECKING:
+    from branchline.project.syncing.getting import Got
 
 _LINK, _MODULE = "120000", "160000"
 _SCHEMES = ("https://", "http://", "ssh://", "file://")
@@ -35,12 +40,14 @@ class Cloned:
         modules: Submodules that were left out.
         records: How many records of its activity hold.
         faults: What of its activity should not be.
+        got: What came of the data's content, if it was asked for.
     """
 
     project: Project
     modules: Sequence[str]
     records: int
     faults: Sequence[Fault]
+    got: Got | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ def clone(
     folder: Path,
     progress: Progress,
     *,
-    get: bool = False,
+    bringing: Identity | None = None,
     way: Way = Way(),
 ) -> Cloned:
     """Clone a project into a new folder.
@@ -75,7 +82,7 @@ def clone(
         source: An address or a folder.
         folder: Where it goes; must be new or empty.
         progress: Told what is done.
-        get: Whether the data's content is brought, too.
+        bringing: Whose keys sign what came of the data's content; None to bring none.
         way: How it is reached.
 
     Raises:
@@ -106,9 +113,6 @@ def clone(
         way.prepare(project)
         project.annex.begin(f"{folder.name} at {os.uname().nodename}")
         install_hook(waiting)
-        if get:
-            progress("fetching data")
-            project.annex.run("get", "--quiet", ".", network=True)
         if folder.exists():
             folder.rmdir()
         waiting.rename(folder)
@@ -118,7 +122,16 @@ def clone(
     cloned = Project(folder.resolve())
     progress("verifying its activity")
     checked = verify(cloned)
-    return Cloned(cloned, modules, checked.records, checked.faults)
+    got = None if bringing is None else _bring(cloned, bringing, progress)
+    return Cloned(cloned, modules, checked.records, checked.faults, got)
+
+
+def _bring(cloned: Project, identity: Identity, progress: Progress) -> Got:
+    """Bring all contents that rules let come here; the clone is there whatever becomes of it."""
+    from branchline.project.syncing.getting import get
+
+    with cloned.working() as project:
+        return get(project, identity, ["."], progress, leave=True)
 
 
 def checked_source(source: str) -> str:

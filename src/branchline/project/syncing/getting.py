@@ -82,6 +82,7 @@ def get(
     progress: Progress,
     *,
     remote: str = "",
+    leave: bool = False,
 ) -> Got:
     """Bring the content of files, and put on record what came from where, and what did not.
 
@@ -93,10 +94,11 @@ def get(
         paths: Files, and folders with all below them.
         progress: Told how far it is.
         remote: Only from there; from wherever it is by default.
+        leave: Whether what a rule keeps from this clone is left out and named, and the rest comes.
 
     Raises:
         NotFound: Git-annex keeps nothing at a path, or there is no such remote.
-        NotAllowed: A rule says that this clone may not have one.
+        NotAllowed: A rule says that this clone may not have one, and it is not to be left.
     """
     if remote and f"remote.{remote}.url" not in project.git.own:
         known = f"remote.{remote}.annex-uuid" in project.git.own
@@ -106,19 +108,25 @@ def get(
     absent = {path: key for path, key in keys.items() if not is_here(project, key)}
     if not absent:
         return Got((), (), len(keys), None)
-    _check_rules(project, absent)
-    arrived = _transfer(project, absent, remote, progress)
+    kept_out = _kept_out(project, absent)
+    if kept_out and not leave:
+        raise NotAllowed(next(iter(kept_out.values())), advice="See 'branchline data rules'")
+    wanted = {path: key for path, key in absent.items() if path not in kept_out}
+    arrived = _transfer(project, wanted, remote, progress) if wanted else []
     came = {each.path for each in arrived}
     # The same content may stand at several paths; git-annex brings it once.
     arrived += [
         Arrived(path, key, "")
-        for path, key in absent.items()
+        for path, key in wanted.items()
         if path not in came and is_here(project, key)
     ]
     came = {each.path for each in arrived}
     left = {path: key for path, key in absent.items() if path not in came}
     copies = copies_of(project, list(left.values()))
-    failed = [Failed(path, key, _why(path, copies[key])) for path, key in left.items()]
+    failed = [
+        Failed(path, key, kept_out.get(path) or _why(path, copies[key]))
+        for path, key in left.items()
+    ]
     record = _put_on_record(project, identity, arrived, failed)
     return Got(arrived, failed, len(keys) - len(absent), record)
 
@@ -157,15 +165,15 @@ def is_here(project: Project, key: str) -> bool:
     return (project.root / ".git/annex/objects" / object_place(key)).exists()
 
 
-def _check_rules(project: Project, absent: Mapping[str, str]) -> None:
+def _kept_out(project: Project, absent: Mapping[str, str]) -> dict[str, str]:
+    """Return the files that may not come into this clone, each with a sentence that says why."""
     today = SystemClock().now().date()
     said = judge_keys(project.git, project.rules, absent.values(), here(project), today)
-    for path, key in absent.items():
-        if (reason := said[key]) is not None:
-            raise NotAllowed(
-                f"{shown(path)} may not come into this clone: {reason}",
-                advice="See 'branchline data rules'",
-            )
+    return {
+        path: f"{shown(path)} may not come into this clone: {reason}"
+        for path, key in absent.items()
+        if (reason := said[key]) is not None
+    }
 
 
 def _why(path: str, copies: Sequence[Copy]) -> str:

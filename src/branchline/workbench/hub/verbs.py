@@ -103,7 +103,7 @@ class HubVerbs:
         Args:
             place: ``OWNER/NAME``.
             folder: Where it goes; by default a new one of its name.
-            get: Whether the data's content is brought, too.
+            get: Whether the data's content is brought, too, as far as rules let it come.
             remote: What git is to call the hub.
             progress: Told, in a few words, what is done.
 
@@ -118,7 +118,8 @@ class HubVerbs:
             lambda project: connect(project, remote, ref, found, self.home.folder),
         )
         url = url_of(ref, found.owner, found.name)
-        return clone(url, Path(folder or found.name), progress, get=get, way=way)
+        bringing = self.home.identity if get else None
+        return clone(url, Path(folder or found.name), progress, bringing=bringing, way=way)
 
     def show_project_to(self, place: str, visibility: acts.Visibility) -> hosting.HostedProject:
         """Say who may read a hosted project besides its collaborators.
