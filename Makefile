@@ -1,6 +1,6 @@
 # Two words for everyone: `make demo` and `make test`. Both bring what they need.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bench bench-round bench-ledger bench-environment bench-project soak mutants setup format lock
+.PHONY: help demo test check lint bench bench-round bench-ledger bench-environment bench-notebook bench-project soak mutants setup format lock
 
 BIN := .venv/bin
 # A worker process per core, each file of tests in one of them; PARALLEL= keeps all in one process.

@@ -1,8 +1,11 @@
 """What recording notebooks costs: the same notebook under nbclient, with and without a recorder.
 
-In turns, in one run. The notebook works on numbers as notebooks do, about a fifth of a second a cell,
-prints, draws pictures, and fails once. Counted is processor time, user and system, of everybody:
-whoever runs the notebook, the kernel, and the recorder with all programs that it calls.
+The notebook works on numbers as notebooks do, about a fifth of a second a cell, prints, draws
+pictures, and fails once. Counted is processor time, user and system, of everybody: whoever runs the
+notebook, the kernel, and the recorder with all programs that it calls. Each recorded run stands
+between two plain ones and is compared with their mean, so that a machine that becomes slower or faster
+does not count; of the differences the median counts. How far two plain runs lie apart says how much of
+that is chance.
 Prints a table and writes ``results/notebook-*.json``.
 """
 
@@ -16,9 +19,12 @@ import resource
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package benchmarks is
@@ -83,8 +89,8 @@ def run(kernels: Path, cells: list[str]) -> float:
 def _record(
     root: Path, identity: Identity, kernels: Path, ready: Event, end: Event, tell: Any
 ) -> None:
+    before = used(resource.RUSAGE_SELF) + used(resource.RUSAGE_CHILDREN)
     with Recording(root, identity, kernels):
-        before = used(resource.RUSAGE_SELF) + used(resource.RUSAGE_CHILDREN)
         ready.set()
         end.wait()
     tell.send(used(resource.RUSAGE_SELF) + used(resource.RUSAGE_CHILDREN) - before)
@@ -108,16 +114,69 @@ def recorded(
     return notebook, told
 
 
+@dataclass
+class Taken:
+    """Seconds of processor time: plain runs, the recorded ones between them, the recorder's own."""
+
+    plain: list[float] = field(default_factory=list)
+    beside: list[float] = field(default_factory=list)
+    own: list[float] = field(default_factory=list)
+
+    @property
+    def differences(self) -> list[float]:
+        """What each recorded notebook took beyond the mean of its two neighbours."""
+        means = [(one + other) / 2 for one, other in pairwise(self.plain)]
+        return [notebook - mean for notebook, mean in zip(self.beside, means, strict=False)]
+
+    @property
+    def alone(self) -> float:
+        """What the recorder takes, in percent of a plain notebook."""
+        return 100 * median(self.own) / median(self.plain)
+
+    @property
+    def beyond(self) -> float:
+        """What the notebook itself takes beyond a plain one, in percent."""
+        return 100 * median(self.differences) / median(self.plain)
+
+    @property
+    def chance(self) -> float:
+        """How far two plain notebooks that follow each other lie apart, in percent."""
+        return 100 * median(abs(b - a) for a, b in pairwise(self.plain)) / median(self.plain)
+
+    @property
+    def overhead(self) -> float:
+        """What recording costs, in percent; a notebook that was faster for it is chance."""
+        return self.alone + max(0.0, self.beyond)
+
+    def show(self, console: Console, cells: int, load: float, *, met: bool) -> None:
+        """Print it."""
+        console.print(f"Seconds of processor time of {cells} cells, median of {len(self.own)}")
+        for name, values in (
+            ("plain", self.plain),
+            ("recorded", self.beside),
+            ("recorder", self.own),
+        ):
+            spread = Spread.of(values)
+            console.print(
+                f"  {name:<9} {spread.median:8.3f} ({spread.minimum:.3f} to {spread.maximum:.3f})"
+            )
+        console.print(
+            f"Recording costs {self.overhead:.2f} % (goal {GOAL} %, {'met' if met else 'MISSED'}; "
+            f"load {load:.1f}): the recorder {self.alone:.2f} %, the notebook itself "
+            f"{self.beyond:+.2f} %; two plain notebooks differ by {self.chance:.2f} %"
+        )
+
+
 def main() -> int:
     """Run the benchmark; return 1 if the goal was missed, for scripts that care."""
     parser = argparse.ArgumentParser(description="What recording notebooks costs.")
     parser.add_argument("--cells", type=int, default=40)
     parser.add_argument("--turns", type=int, default=2, help="how much work a cell has")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=8)
     given = parser.parse_args()
     console = Console(width=120, highlight=False)
     cells = [CELL.format(number=n, turns=given.turns) for n in range(given.cells)] + ["1 / 0"]
-    plain, beside, own = list[float](), list[float](), list[float]()
+    taken = Taken()
     load = machine.load()
     with (
         tempfile.TemporaryDirectory(prefix="branchline-bench-") as place,
@@ -129,35 +188,27 @@ def main() -> int:
                        "GIT_CONFIG_VALUE_1": "bench@example.org"}  # fmt: skip
         begin(root, identity, lambda said: None)
         run(Path(kernels), cells[:2])
+        taken.plain.append(run(Path(kernels), cells))
         for turn in range(given.rounds):
-            console.print(f"[dim]{datetime.now(UTC):%H:%M:%S} turn {turn + 1}[/dim]")
-            plain.append(run(Path(kernels), cells))
             notebook, recorder = recorded(root, identity, Path(kernels), cells)
-            beside.append(notebook)
-            own.append(recorder)
+            taken.beside.append(notebook)
+            taken.own.append(recorder)
+            taken.plain.append(run(Path(kernels), cells))
+            console.print(
+                f"[dim]{datetime.now(UTC):%H:%M:%S}[/dim] {turn + 1} of {given.rounds}: recorder "
+                f"{taken.own[-1]:.3f} s, notebook {taken.differences[-1]:+.3f} s of {notebook:.2f} s"
+            )
         records = sum(s.record.type == "execution" for s in read_all(Project.open(root)))
     expected = given.rounds * (len(cells) + 1)
     assert records == expected, f"{records} records of {expected}"
-    rows = {name: Spread.of(values) for name, values in
-            (("plain", plain), ("recorded", beside), ("recorder", own))}  # fmt: skip
-    alone = 100 * rows["recorder"].median / rows["plain"].median
-    beyond = 100 * (rows["recorded"].median / rows["plain"].median - 1)
-    # Two runs of a notebook differ by more than listening costs the kernel: a faster one is chance.
-    overhead = alone + max(0.0, beyond)
-    console.print(f"Seconds of processor time of {len(cells)} cells, median of {given.rounds}")
-    for name, spread in rows.items():
-        console.print(
-            f"  {name:<9} {spread.median:8.3f} ({spread.minimum:.3f} to {spread.maximum:.3f})"
-        )
-    met = overhead <= GOAL
-    console.print(
-        f"Recording costs {overhead:.2f} % (goal {GOAL} %, {'met' if met else 'MISSED'}; "
-        f"load {load:.1f}): the recorder {alone:.2f} %, the notebook itself {beyond:+.2f} %"
-    )
+    met = taken.overhead <= GOAL
+    taken.show(console, len(cells), load, met=met)
     RESULTS.mkdir(exist_ok=True)
     date = f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}"
-    said = {"date": date, "machine": machine.describe(), "overhead_percent": overhead,
-            "plain": plain, "recorded": beside, "recorder": own, "load": load}  # fmt: skip
+    said = {"date": date, "machine": machine.describe(), "overhead_percent": taken.overhead,
+            "recorder_percent": taken.alone, "notebook_percent": taken.beyond,
+            "chance_percent": taken.chance, "plain": taken.plain, "recorded": taken.beside,
+            "recorder": taken.own, "load": load}  # fmt: skip
     (RESULTS / f"notebook-{date}.json").write_text(json.dumps(said, indent=1))
     return 0 if met else 1
 

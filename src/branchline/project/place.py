@@ -165,13 +165,13 @@ def check_inside(root: Path, path: str) -> Path:
     Raises:
         Refused: A folder on the way is a link.
     """
-    here = root
+    here = str(root)
     for part in path.split("/"):
-        here = here / part
-        if here.is_symlink():
-            shown = here.relative_to(root)
-            raise Refused(f"{str(shown)!r} is a link; nothing is written through it")
-    return here
+        here = os.path.join(here, part)
+        if os.path.islink(here):
+            shown = os.path.relpath(here, root)
+            raise Refused(f"{shown!r} is a link; nothing is written through it")
+    return Path(here)
 
 
 def _take(descriptor: int, root: Path) -> None:

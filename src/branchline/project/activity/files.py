@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,11 @@ class Recorder:
     _held: dict[Digest, bytes] = field(default_factory=dict, init=False)
     _together: _Together = field(default_factory=_Together, init=False)
 
+    @cached_property
+    def _clone(self) -> str:
+        """This clone's identifier: who holds the lock is not copied as a folder meanwhile."""
+        return self.project.clone_id()
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """Write several records at once: they are durable, names and all, when it is left.
@@ -73,7 +79,7 @@ class Recorder:
             for folder in folders:
                 sync_folder(folder)
             if last is not None:
-                keep_seen(self.project, {self.project.clone_id(): last})
+                keep_seen(self.project, {self._clone: last})
 
     def write(self, record: dict[str, Any], *details: Detail) -> tuple[Signed, list[str]]:
         """Sign a record, write it durably, and return it with the paths that were written.
@@ -116,7 +122,7 @@ class Recorder:
         self, record: dict[str, Any], details: tuple[Detail, ...]
     ) -> tuple[Signed, dict[str, bytes]]:
         """Return this clone's next record, and those before it that are not in the folder."""
-        project, clone = self.project, self.project.clone_id()
+        project, clone = self.project, self._clone
         last, lacking = self._together.last, dict[str, bytes]()
         if last is None:
             last, lacking = _own_last(project, clone)

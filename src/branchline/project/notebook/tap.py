@@ -14,17 +14,17 @@ import os
 import re
 import stat
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import zmq
-from jupyter_client.session import Session
 
 from branchline.foundation.clock import Clock, SystemClock, rfc3339
 from branchline.foundation.decoding import decode_json
 from branchline.project.notebook.cells import Break, Cell, Message, Watcher
+from branchline.project.notebook.wire import Wire
 
 log = logging.getLogger("branchline.notebook")
 
@@ -36,6 +36,7 @@ _LARGEST_FILE = 1 << 14
 _LARGEST_MESSAGE = 256 << 20
 _LOOK_MILLISECONDS = 50
 _LAST_WORDS_MILLISECONDS = 200
+_SETTLED = int(0.1 * 1e9)
 
 
 class _Connection(msgspec.Struct, frozen=True):
@@ -51,8 +52,8 @@ class _Connection(msgspec.Struct, frozen=True):
 class _Kernel:
     """One kernel that is listened to."""
 
-    def __init__(self, socket: zmq.Socket[bytes], session: Session) -> None:
-        self.socket, self.session, self.watcher = socket, session, Watcher()
+    def __init__(self, socket: zmq.Socket[bytes], wire: Wire) -> None:
+        self.socket, self.wire, self.watcher = socket, wire, Watcher()
 
 
 class Tap:
@@ -68,6 +69,7 @@ class Tap:
         self._folder, self._heard, self._clock = folder, heard, clock or SystemClock()
         self._kernels: dict[str, _Kernel] = {}
         self._passed_over: set[str] = set()
+        self._looked_at: int | None = None
         self._told = threading.Event()
         self._hears: set[str] = set()
         self.failed = False
@@ -108,12 +110,28 @@ class Tap:
 
     def _look(self, context: zmq.Context[zmq.Socket[bytes]], poller: zmq.Poller) -> None:
         """Listen to new kernels, and end those whose connection file is gone."""
+        if self._is_as_it_was():
+            return
         present = {m[1]: m[0] for e in _entries(self._folder) if (m := _CONNECTION.fullmatch(e))}
         for name in set(self._kernels) - set(present):
             self._forget(name, poller)
         self._passed_over &= set(present)
         for name in set(present) - set(self._kernels) - self._passed_over:
+            self._looked_at = None  # again, until it is listened to or passed over
             self._attach(name, self._folder / present[name], context, poller)
+
+    def _is_as_it_was(self) -> bool:
+        """Tell whether nothing in the folder came or went since it was looked into."""
+        try:
+            at = os.stat(self._folder).st_mtime_ns
+        except FileNotFoundError:
+            return False
+        # Its time tells later changes apart only once it has passed for a moment.
+        settled = time.time_ns() - at > _SETTLED
+        if settled and at == self._looked_at:
+            return True
+        self._looked_at = at if settled else None
+        return False
 
     def _attach(
         self,
@@ -124,7 +142,7 @@ class Tap:
     ) -> None:
         try:
             said = decode_json(_read(file), _Connection)
-            session = Session(key=said.key.encode(), signature_scheme=said.signature_scheme)
+            wire = Wire(said.key.encode(), said.signature_scheme)
         except Exception as error:  # noqa: BLE001 - whatever a kernel's folder holds, others go on
             if not isinstance(error, FileNotFoundError | msgspec.DecodeError):
                 log.warning("the kernel %s is not listened to: %s", name, type(error).__name__)
@@ -143,7 +161,7 @@ class Tap:
         socket.subscribe(b"")
         socket.connect(f"ipc://{path}")
         poller.register(socket, zmq.POLLIN)
-        self._kernels[name] = _Kernel(socket, session)
+        self._kernels[name] = _Kernel(socket, wire)
 
     def _listen(self, poller: zmq.Poller, milliseconds: int) -> None:
         if not self._kernels:
@@ -161,7 +179,7 @@ class Tap:
                 frames = kernel.socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            message = self._message(kernel.session, frames)
+            message = self._message(kernel.wire, frames)
             if message is None:
                 continue
             self._hears.add(name)
@@ -172,24 +190,13 @@ class Tap:
             if found is not None:
                 self._heard(name, found)
 
-    def _message(self, session: Session, frames: list[bytes]) -> Message | None:
+    def _message(self, wire: Wire, frames: list[bytes]) -> Message | None:
         """Return a message that the kernel signed; None for all else."""
         try:
-            _, rest = session.feed_identities(frames)
-            read: dict[str, Any] = session.deserialize(rest)
-        except (ValueError, TypeError, KeyError):
+            return wire.message(frames, rfc3339(self._clock.now()))
+        except (ValueError, TypeError, KeyError, AttributeError):
             log.warning("a message that a kernel did not sign was passed over")
             return None
-        parent, content = read["parent_header"], read["content"]
-        if not (isinstance(parent, dict) and isinstance(content, dict)):
-            return None
-        return Message(
-            kind=str(read["msg_type"]),
-            at=rfc3339(self._clock.now()),
-            parent=str(parent.get("msg_id", "")),
-            parent_kind=str(parent.get("msg_type", "")),
-            content=content,
-        )
 
     def _forget(self, name: str, poller: zmq.Poller) -> None:
         kernel = self._kernels.pop(name)
