@@ -85,5 +85,5 @@ def _needs_git_annex(project: Project) -> bool:
     """Tell whether the repository is of a kind in which only git-annex itself knows its way."""
     own = project.git.own
     unusual = ("annex.crippledfilesystem", "annex.addunlocked", "annex.private", "annex.dotfiles")
-    adjusted = (project.git.branch() or "").startswith("adjusted/")
+    adjusted = (project.git.where()[1] or "").startswith("adjusted/")
     return adjusted or own.get("annex.version") != "10" or any(name in own for name in unusual)

@@ -207,7 +207,7 @@ def _records(
                 "message": message or _said(several),
                 "commit": head,
                 "tree": tree,
-                "branch": project.git.branch(),
+                "branch": project.git.where()[1],
             },
             detail,
         )
@@ -259,8 +259,9 @@ def _check(project: Project, changes: Sequence[Change]) -> None:
         )
     if new:
         check_names(new, project.git.lines("ls-files", "-z"))
+    root = str(project.root)
     for change in changes:
-        file = project.root / change.path
+        file = f"{root}/{change.path}"
         if change.mode == MODULE or change.unstaged == "D":
             continue
         try:
@@ -303,9 +304,15 @@ def _take_in(
     root, uuid = project.root, project.annex.uuid
     if uuid is None:
         return [], [change.path for change in changes if change.unstaged != "D"]
-    present = [c for c in changes if c.unstaged != "D" and os.path.lexists(root / c.path)]
-    links = [c for c in present if (root / c.path).is_symlink()]
-    files = [c for c in present if c not in links] if links else present
+    sizes: dict[str, int] = {}
+    links: list[str] = []
+    for change in changes:
+        found = _found(f"{root}/{change.path}") if change.unstaged != "D" else None
+        if found is not None and stat.S_ISLNK(found.st_mode):
+            links.append(change.path)
+        elif found is not None:
+            sizes[change.path] = found.st_size
+    files = [change for change in changes if change.path in sizes]
     unlocked = unlocked_among(project, [c for c in files if c.staged != "?"])
     choose = chooser(project, [c.path for c in files])
     chosen: dict[str, list[str]] = {"annex": [], "keyed": [], "ask": [], "force": [], "git": []}
@@ -313,7 +320,7 @@ def _take_in(
         if change.path in unlocked:
             choice = "force" if is_closed(project.rules, change.path) else "ask"
         else:
-            choice = choose(change.path, (root / change.path).lstat().st_size)
+            choice = choose(change.path, sizes[change.path])
         chosen[choice].append(change.path)
     closed = chosen["keyed"] + chosen["force"]
     secret = needed(root, closed[0]) if closed else None
@@ -326,9 +333,16 @@ def _take_in(
         project.annex.add(chosen["force"], backend=BACKEND)
     taken = take_in(root, chosen["annex"], progress)
     taken += take_in(root, chosen["keyed"], progress, secret)
-    taken += _known_links(project, [c.path for c in links])
+    taken += _known_links(project, links)
     done = {*theirs, *(each.path for each in taken)}
     return taken, [c.path for c in changes if c.unstaged != "D" and c.path not in done]
+
+
+def _found(file: str) -> os.stat_result | None:
+    try:
+        return os.lstat(file)
+    except OSError:
+        return None
 
 
 def _known_links(project: Project, paths: Sequence[str]) -> list[Taken]:
