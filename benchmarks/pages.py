@@ -47,12 +47,29 @@ class Page:
     milliseconds: tuple[float, ...]
 
 
-def make_history(root: Path, count: int) -> None:
-    """Make a project with so many records of one clone, over some months."""
-    identity, clone = Identity.create(), new_id("clone")
-    begun = begin(root, identity, lambda said: None)
-    previous: Digest | None = None
-    for number in range(count):
+@dataclass
+class History:
+    """A project with records of one clone, as many as one likes.
+
+    Args:
+        root: The project; made here.
+    """
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        self._identity, self._clone = Identity.create(), new_id("clone")
+        self._begun = begin(self.root, self._identity, lambda said: None)
+        self._previous: Digest | None = None
+        self._count = 0
+
+    def grow(self, count: int) -> None:
+        """Have so many records in all, over some months."""
+        for number in range(self._count, count):
+            self._put(number)
+        self._count = max(self._count, count)
+
+    def _put(self, number: int) -> None:
         kind, action = _KINDS[number % len(_KINDS)]
         month, rest = divmod(number * 2, 40_000)
         failed = action == "fail"
@@ -68,21 +85,21 @@ def make_history(root: Path, count: int) -> None:
             else (Detail("text", f"Step {number} was looked at"),)
         )
         record = Record(
-            project=begun.project.described.id,
-            clone=clone,
+            project=self._begun.project.described.id,
+            clone=self._clone,
             seq=number,
-            previous=previous,
+            previous=self._previous,
             at=f"2026-{month + 1:02d}-{rest // 1440 + 1:02d}T{rest // 60 % 24:02d}:{rest % 60:02d}:00.000Z",
-            by=By("bench", identity.public.sign),
+            by=By("bench", self._identity.public.sign),
             type=kind,
             action=action,
             outcome="failed" if failed else "done",
             message=f"[{number}] table = read('data/wear.csv')",
             details=details,
         )
-        signed = sign(record, identity)
-        previous = signed.digest
-        file = root / "activity" / signed.name
+        signed = sign(record, self._identity)
+        self._previous = signed.digest
+        file = self.root / "activity" / signed.name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(signed.text)
 
