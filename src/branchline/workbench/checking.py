@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,13 +170,25 @@ def _run_one(
 ) -> tuple[Result, Signed]:
     if isinstance(check, DataCheck):
         with Project.open(root).working() as project:
-            result = _data(project, check, progress)
-            return result, _record(project, identity, result, None)
+            result = check_data(project, check, _inputs(project, check), progress)
+            return result, put_on_record(project, identity, result, None)
     return _model(root, identity, place, check, progress, shown)
 
 
-def _data(project: Project, check: DataCheck, progress: Progress) -> Result:
-    inputs = _inputs(project, check)
+def check_data(
+    project: Project, check: DataCheck, inputs: Mapping[str, str], progress: Progress
+) -> Result:
+    """Hold tables of a project against what is expected of them.
+
+    Args:
+        project: The project.
+        check: What is expected.
+        inputs: The name of each table's content, by path.
+        progress: Told what is looked at.
+
+    Raises:
+        NotFound: A content is not in this clone.
+    """
     items = [Item(path, content) for path, content in sorted(inputs.items())]
     findings: list[Finding] = []
     if not items:
@@ -213,24 +225,48 @@ def _model(
         word = f"exit code {ran.ended.code}" if ran.ended.code else f"no {check.metrics}"
         findings.append(Finding("command", check.name, f"The command {ran.outcome}: {word}"))
     else:
-        try:
-            metrics, cases = read_metrics((root / check.metrics).read_bytes(), check.metrics)
-            findings += check_metrics(check, metrics, cases, before)
-        except (Refused, OSError) as error:
-            said = error.refused if isinstance(error, BranchlineError) else str(error.strerror)
-            findings.append(Finding("command", check.name, said))
+        metrics, findings = measured(check, root, before)
+    result = result_of(check, inputs, findings, metrics, before)
+    with Project.open(root).working() as held:
+        return result, put_on_record(held, identity, result, ran.record)
+
+
+def measured(
+    check: ModelCheck, root: Path, before: Mapping[str, float] | None
+) -> tuple[dict[str, float], list[Finding]]:
+    """Read what a check's command measured, and hold it against what is expected.
+
+    Args:
+        check: What is expected.
+        root: The folder it ran in.
+        before: What was measured for the last milestone, if anything was.
+    """
+    try:
+        metrics, cases = read_metrics((root / check.metrics).read_bytes(), check.metrics)
+        return metrics, list(check_metrics(check, metrics, cases, before))
+    except (Refused, OSError) as error:
+        said = error.refused if isinstance(error, BranchlineError) else str(error.strerror)
+        return {}, [Finding("command", check.name, said)]
+
+
+def result_of(
+    check: ModelCheck,
+    inputs: Mapping[str, str],
+    findings: Sequence[Finding],
+    metrics: Mapping[str, float],
+    before: Mapping[str, float] | None,
+) -> Result:
+    """Return what came of a model's check."""
     notes = ("No milestone has been measured yet: drift is not known",)
-    result = Result(
+    return Result(
         check.name,
         check.digest,
         condensed(inputs),
         tuple(findings[:_MOST_FINDINGS]),
         check.required,
-        metrics,
+        dict(metrics),
         notes if check.drift and before is None else (),
     )
-    with Project.open(root).working() as held:
-        return result, _record(held, identity, result, ran.record)
 
 
 def baseline(project: Project, name: str) -> dict[str, float] | None:
@@ -255,7 +291,10 @@ def _inputs(project: Project, check: Check) -> dict[str, str]:
     return inputs_for(only, state.contents, state.lists)[check.name]
 
 
-def _record(project: Project, identity: Identity, result: Result, about: Signed | None) -> Signed:
+def put_on_record(
+    project: Project, identity: Identity, result: Result, about: Signed | None
+) -> Signed:
+    """Put what came of a check on record, and commit that alone."""
     said = "passed" if result.passed else f"failed: {result.findings[0].sentence}"
     record = {
         "type": "check",

@@ -222,3 +222,46 @@ def test_the_commands_run_show_and_refuse(checked: Scene) -> None:
     assert call(checked, "checks", "run")["passed"] is True
     assert call(checked, "checks", "show")["unmet"] == []
     assert Path(checked.root / "results/metrics.json").exists()
+
+
+def test_a_merge_waits_for_what_its_result_has_to_meet(checked: Scene) -> None:
+    """Data are checked at once; where they fail, nothing but the record of that is new."""
+    running(checked)
+    call(checked, "branch", "other")
+    checked.write("data/b.csv", csv(range(3), "p9,-1,a\n"))
+    checked.save()
+    call(checked, "branch", "main")
+    refused = call(checked, "merge", "other", code=5)["refused"]
+    assert "'patients' failed: data/b.csv: column 'age' has 1 value" in refused
+    assert not (checked.root / "data/b.csv").exists()
+    assert call(checked, "merge", code=4)["refused"] == "No merge waits for an answer"
+    failed = feed(checked.project)[-1].record
+    assert (failed.type, failed.outcome) == ("check", "failed")
+    call(checked, "branch", "other")
+    checked.write("data/b.csv", csv(range(3)))
+    checked.save()
+    call(checked, "branch", "main")
+    assert call(checked, "merge", "other")["state"] == "merged"
+    assert standing(checked.project).unmet == []
+    assert verify(checked.project).faults == []
+
+
+def test_a_merge_measures_models_when_it_is_told_to(checked: Scene) -> None:
+    """Nobody's commands run unasked; then they run on a copy of what the merge makes."""
+    running(checked)
+    measured = (checked.root / "results/metrics.json").read_text()
+    for accuracy in (0.5, 0.95):
+        call(checked, "branch", "other")
+        checked.write("code/evaluate.py", EVALUATE.format(accuracy))
+        checked.save()
+        call(checked, "branch", "main")
+        refused = call(checked, "merge", "other", code=5)["refused"]
+        assert "'accuracy' was not run since code/evaluate.py changed" in refused
+        if accuracy < 0.8:
+            refused = call(checked, "merge", "other", "--check", code=5)["refused"]
+            assert "'accuracy' failed: accuracy is 0.5" in refused
+            assert EVALUATE.format(0.9) == (checked.root / "code/evaluate.py").read_text()
+    assert call(checked, "merge", "other", "--check")["state"] == "merged"
+    assert (checked.root / "results/metrics.json").read_text() == measured
+    assert standing(checked.project).unmet == []
+    assert verify(checked.project).faults == []

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from branchline.cli.environment.stores import opened as opened_store
 from branchline.cli.frame import Answer, lines, verb, wants_json
 from branchline.cli.project.places import changing, identity_of, project_option, relative
 from branchline.cli.researcher import HOME
 
 if TYPE_CHECKING:
+    from branchline.foundation.keys import Identity
     from branchline.project.merging.explaining import Explained, Side
     from branchline.project.merging.merge import Merged
     from branchline.project.merging.pending import How
     from branchline.project.place import Project
+    from branchline.project.runs.places import Place
+    from branchline.workbench.merging import MergeJudge
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,6 +78,7 @@ def named(project: Project, ways: dict[str, How]) -> dict[str, How]:
 @choices
 @click.option("--done", is_flag=True, help="Files that are merged by hand are finished.")
 @click.option("--abandon", is_flag=True, help="Leave the merge that waits; nothing is lost.")
+@click.option("--check", is_flag=True, help="Measure models, too: run the commands of checks.toml.")
 @project_option
 @HOME
 def merge(
@@ -83,6 +89,7 @@ def merge(
     hand: tuple[str, ...],
     done: bool,
     abandon: bool,
+    check: bool,
     where: Path,
     home: Path,
 ) -> Answer:
@@ -90,8 +97,11 @@ def merge(
 
     What is not saved yet is saved first. Notebooks are merged by cell. Conflicts are listed: who
     changed what and when, and where it differs. Until each has an answer, files and branches stay
-    as they are (exit code 5). Files by hand hold both versions until --done. A branch whose required
-    checks are not met is not merged.
+    as they are (exit code 5). Files by hand hold both versions until --done.
+
+    Required checks must hold of what the merge makes, or nothing is merged, and the reason is said
+    (exit code 5). Data are checked at once, and what came of it goes on record; the commands that
+    measure models run with --check alone, on a copy of the merged files.
     """
     from branchline.project.merging.merge import abandon as leave
     from branchline.project.merging.merge import merge as bring_in
@@ -105,27 +115,44 @@ def merge(
             return told(leave(project))
     if branch and done:
         raise click.UsageError("--done needs no BRANCH")
+    identity = identity_of(home)
     with changing(where, "merging") as (project, progress):
-        identity, ways = identity_of(home), named(project, ways)
-        if branch:
-            _check(project, branch)
-            merged = bring_in(project, identity, branch, ways, progress)
-        else:
-            merged = resume(project, identity, ways, progress, done=done)
+        ways = named(project, ways)
+        with judging(project, branch, identity, progress, commands=check) as judge:
+            if branch:
+                merged = bring_in(project, identity, branch, ways, progress, judge=judge)
+            else:
+                merged = resume(project, identity, ways, progress, done=done, judge=judge)
     while asked := ask(merged):
-        with changing(where, "merging") as (project, progress):
-            merged = resume(project, identity_of(home), asked, progress)
+        with (
+            changing(where, "merging") as (project, progress),
+            judging(project, merged.name, identity, progress, commands=check) as judge,
+        ):
+            merged = resume(project, identity, asked, progress, judge=judge)
     return told(merged)
 
 
-def _check(project: Project, branch: str) -> None:
-    """Refuse a branch whose required checks are not met; one that there is not is another's to say."""
-    from branchline.workbench.checking import require_checks
+@contextmanager
+def judging(
+    project: Project,
+    branch: str,
+    identity: Identity,
+    progress: Callable[[str], None],
+    *,
+    commands: bool,
+) -> Iterator[MergeJudge]:
+    """Give who holds a merge against its required checks; what he found goes on record."""
+    from branchline.project.runs.places import place_of
+    from branchline.workbench.merging import MergeJudge
 
-    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{branch}^{{commit}}")
-    tip = project.git.run(*words, accept=(0, 1, 128)).decode().strip()
-    if tip:
-        require_checks(project.git, tip, f"merging {branch}")
+    def place(work: Path) -> Place:
+        return place_of(work, opened_store(None))
+
+    judge = MergeJudge(project, branch or "this", progress, place if commands else None)
+    try:
+        yield judge
+    finally:
+        judge.put_on_record(identity)
 
 
 def ask(merged: Merged) -> dict[str, How]:

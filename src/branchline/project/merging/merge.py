@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,13 +16,12 @@ from branchline.project.description import read_description
 from branchline.project.finding import FILE
 from branchline.project.git.intake import Progress
 from branchline.project.git.landing import land
+from branchline.project.merging.answers import choices_of, counted, entries_of
 from branchline.project.merging.building import blob_of, commit_of_tree, tree_with
-from branchline.project.merging.byhand import lay_both, put_back, taken_by_hand
-from branchline.project.merging.clash import Clash, Version, resolved
+from branchline.project.merging.byhand import lay_both, put_back
 from branchline.project.merging.explaining import Explained, explain
 from branchline.project.merging.looking import check_new
 from branchline.project.merging.pending import (
-    Choice,
     How,
     Pending,
     forget_pending,
@@ -30,9 +29,11 @@ from branchline.project.merging.pending import (
     read_pending,
 )
 from branchline.project.merging.weighing import Weighed, is_within, weigh
-from branchline.project.names import shown
 from branchline.project.place import Project
 from branchline.project.saving import save, without_activity
+
+Judge = Callable[[str], None]
+"""Is given the commit a merge would make, before anything changes; raises what stands in its way."""
 
 _OWN = ("git-annex", "synced/git-annex")
 
@@ -66,8 +67,18 @@ class Merged:
     aside: Path | None = None
 
 
+def accept(commit: str) -> None:
+    """Let a merge be made, whatever it is."""
+
+
 def merge(
-    project: Project, identity: Identity, name: str, wanted: Mapping[str, How], progress: Progress
+    project: Project,
+    identity: Identity,
+    name: str,
+    wanted: Mapping[str, How],
+    progress: Progress,
+    *,
+    judge: Judge = accept,
 ) -> Merged:
     """Merge a branch into the one that is checked out, or go on with that.
 
@@ -80,10 +91,11 @@ def merge(
         name: The branch; one of a remote as ``hub/main``.
         wanted: What is to become of conflicts, by path or folder.
         progress: Told what is done.
+        judge: Has the last word, once there is an answer for every conflict.
 
     Raises:
         NotFound: There is no such branch, or no conflict at a path.
-        Conflict: Another merge waits, or a file that is not kept is in the way.
+        Conflict: Another merge waits, or a file that is not kept is in the way; or the judge refuses.
         Refused: What the branch has cannot be laid out everywhere, or it is another project's.
     """
     pending = waiting(project)
@@ -92,9 +104,8 @@ def merge(
             f"The merge of {pending.name} is not done",
             advice="Finish it, or leave it with 'branchline merge --abandon'",
         )
-    return go_on(
-        project, identity, pending or Pending(name, _commit_of(project, name)), wanted, progress
-    )
+    pending = pending or Pending(name, _commit_of(project, name))
+    return go_on(project, identity, pending, wanted, progress, judge=judge)
 
 
 def resume(
@@ -104,6 +115,7 @@ def resume(
     progress: Progress,
     *,
     done: bool = False,
+    judge: Judge = accept,
 ) -> Merged:
     """Go on with the merge that waits.
 
@@ -113,15 +125,16 @@ def resume(
         wanted: More answers.
         progress: Told what is done.
         done: Whether files that are merged by hand are finished.
+        judge: As for `merge`.
 
     Raises:
         NotFound: No merge waits.
-        Conflict: A file by hand still holds both versions.
+        Conflict: A file by hand still holds both versions; or the judge refuses.
     """
     pending = waiting(project)
     if pending is None:
         raise NotFound("No merge waits for an answer", advice="Say which branch is to be merged")
-    return go_on(project, identity, pending, wanted, progress, done=done)
+    return go_on(project, identity, pending, wanted, progress, done=done, judge=judge)
 
 
 def abandon(project: Project) -> Merged:
@@ -156,6 +169,7 @@ def go_on(
     progress: Progress,
     *,
     done: bool = False,
+    judge: Judge = accept,
 ) -> Merged:
     """Merge as far as answers go; finish once there is one for every conflict."""
     git, name = project.git, pending.name
@@ -170,7 +184,7 @@ def go_on(
         return Merged("nothing", name, saved=saved)
     progress(f"merging {name}")
     weighed = weigh(git, mine, pending.theirs)
-    choices = _choices(weighed, pending, wanted)
+    choices = choices_of(weighed, pending, wanted)
     dropped = [p for p in pending.by_hand if p not in choices or choices[p].how != "hand"]
     new = [p for p, c in choices.items() if c.how == "hand" and p not in pending.by_hand]
     now = msgspec.structs.replace(pending, choices=choices)
@@ -191,7 +205,13 @@ def go_on(
             aside=aside,
         )
     keep_pending(project, now)
-    return _finish(project, identity, now, weighed, branch, saved, progress)
+    try:
+        return _finish(project, identity, now, weighed, branch, saved, progress, judge)
+    except Conflict:
+        if not now.choices:
+            # Nothing of it is to be kept: the same words merge what the branch is by then.
+            forget_pending(project)
+        raise
 
 
 def _finish(
@@ -202,14 +222,15 @@ def _finish(
     branch: str,
     saved: str | None,
     progress: Progress,
+    judge: Judge,
 ) -> Merged:
     git, how = project.git, {path: choice.how for path, choice in pending.choices.items()}
-    tree = tree_with(git, weighed.tree, _entries(project, pending, weighed, progress))
+    tree = tree_with(git, weighed.tree, entries_of(project, pending, weighed, progress))
     recorder = Recorder(project, identity)
     record = {
         "type": "branch",
         "action": "merge",
-        "message": f"Merged {pending.name}{_counted(how)}"[:1000],
+        "message": f"Merged {pending.name}{counted(how)}"[:1000],
         "commit": weighed.mine,
         "tree": without_activity(project, tree),
         "branch": branch,
@@ -224,6 +245,7 @@ def _finish(
     tree = tree_with(git, tree, {path: blob_of(git, text) for path, text in files.items()})
     check_new(git, weighed.mine, tree)
     commit = commit_of_tree(git, tree, [weighed.mine, weighed.theirs], signed.record.message)
+    judge(commit)
     progress("laying out")
     land(git, commit, branch)
     recorder.remember(signed)
@@ -238,57 +260,6 @@ def _finish(
         notebooks=weighed.notebooks,
         kept=weighed.kept,
     )
-
-
-def _entries(
-    project: Project, pending: Pending, weighed: Weighed, progress: Progress
-) -> dict[str, Version | None]:
-    """Return what the tree gets where there were conflicts."""
-    git = project.git
-    entries: dict[str, Version | None] = {}
-    taken = set(git.lines("ls-tree", "-r", "-z", "--name-only", weighed.tree))
-    for path, choice in pending.choices.items():
-        clash = weighed.clashes[path]
-        if clash.folder:
-            # Git has laid the file beside the folder, under a name of its own.
-            side = weighed.mine if clash.folder == "theirs" else weighed.theirs
-            entries[f"{path}~{side}"] = None
-        if choice.how != "hand":
-            got = resolved(clash, choice.how, pending.name, taken, weighed.inside.get(path, ()))
-            entries |= got
-            taken |= got.keys()
-    return entries | taken_by_hand(project, pending.by_hand, weighed, progress)
-
-
-def _choices(weighed: Weighed, pending: Pending, wanted: Mapping[str, How]) -> dict[str, Choice]:
-    """Return all choices that hold, old and new; what has changed since is asked again."""
-    found = {
-        path: choice
-        for path, choice in pending.choices.items()
-        if path in weighed.clashes and choice == _choice(weighed.clashes[path], choice.how)
-    }
-    chosen: dict[str, How] = {}
-    # What is said of a file itself counts more than what is said of its folder.
-    for where, how in sorted(wanted.items(), key=lambda item: (item[0] != ".", len(item[0]))):
-        paths = [p for p in weighed.clashes if where in (p, ".") or p.startswith(f"{where}/")]
-        if not paths and where != ".":
-            raise NotFound(
-                f"There is no conflict at {shown(where)}",
-                advice="'branchline merge' lists the conflicts" if weighed.clashes else "",
-            )
-        chosen |= dict.fromkeys(paths, how)
-    for path, how in chosen.items():
-        clash = weighed.clashes[path]
-        if how not in clash.ways:
-            ways = ", ".join(f"--{way}" for way in clash.ways)
-            raise Refused(f"{shown(path)} cannot be merged by hand", advice=f"Choose {ways}")
-        found[path] = _choice(clash, how)
-    return found
-
-
-def _choice(clash: Clash, how: How) -> Choice:
-    mine, theirs = (version.name if version else None for version in (clash.mine, clash.theirs))
-    return Choice(how, mine, theirs)
 
 
 def _commit_of(project: Project, name: str) -> str:
@@ -316,13 +287,3 @@ def check_same_project(project: Project, commit: str) -> None:
             "What is there is not this project",
             advice="Clone it into a folder of its own with 'branchline clone'",
         )
-
-
-def _counted(how: Mapping[str, How]) -> str:
-    return (
-        f", {len(how)} conflicts resolved"
-        if len(how) > 1
-        else ", 1 conflict resolved"
-        if how
-        else ""
-    )
