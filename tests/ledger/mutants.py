@@ -80,7 +80,14 @@ TESTS = {
     "keeper": ("light",),
     "witness.statements": ("statements",),
     "package_check": ("package",),
-    "standalone.verify": ("standalone_parts", "entry_vectors", "standalone", "tagtree", "package"),
+    "standalone.verify": (
+        "standalone_parts",
+        "standalone_output",
+        "entry_vectors",
+        "standalone",
+        "tagtree",
+        "package",
+    ),
 }
 
 

@@ -6,6 +6,7 @@ What an error says is not changed, nor annotations or docstrings: they are nobod
 from __future__ import annotations
 
 import ast
+import copy
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -13,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -61,21 +63,33 @@ class Mutant:
             that is changed; None if something else is.
         statement: The lines of the statement that is changed, of one with others inside its head: who
             comes to none of them does not notice.
-        number: Which change of the module it is.
+        top: Which statement of the module is changed, somewhere inside.
+        number: Which change of that statement it is.
     """
 
     name: MutantName
     line: int
     body: range | None
     statement: range
+    top: int
     number: int
 
     @property
     def tree(self) -> ast.Module:
-        """The changed tree; made when it is needed, as there are many of them."""
-        tree = ast.parse(module_file(self.name.module).read_text())
-        _Changer(self.number).visit(tree)
-        return ast.fix_missing_locations(tree)
+        """The changed module; made when it is needed, as there are many of them."""
+        body = list(_parsed(self.name.module).body)
+        body[self.top] = self._changed()
+        return ast.Module(body, [])
+
+    @property
+    def part(self) -> ast.Module:
+        """A module of nothing but the changed statement."""
+        return ast.Module([self._changed()], [])
+
+    def _changed(self) -> ast.stmt:
+        block = [copy.deepcopy(_parsed(self.name.module).body[self.top])]
+        _Changer(self.number).visit_block(block)
+        return ast.fix_missing_locations(block[0])
 
 
 class _Changer(ast.NodeVisitor):
@@ -182,16 +196,12 @@ class _Changer(ast.NodeVisitor):
         outer = self._body
         if outer is None and node.end_lineno:
             self._body = range(node.body[0].lineno, node.end_lineno + 1)
-        self._visit_body(node.body)
+        self.visit_block(node.body)
         self._body = outer
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         """Docstrings and decorators are passed over."""
-        self._visit_body(node.body)
-
-    def visit_Module(self, node: ast.Module) -> None:
-        """The docstring is passed over."""
-        self._visit_body(node.body)
+        self.visit_block(node.body)
 
     def generic_visit(self, node: ast.AST) -> None:
         """Leave statements out of inner blocks, too."""
@@ -201,7 +211,8 @@ class _Changer(ast.NodeVisitor):
                 self._leave_out(block)
         super().generic_visit(node)
 
-    def _visit_body(self, body: list[ast.stmt]) -> None:
+    def visit_block(self, body: list[ast.stmt]) -> None:
+        """Visit statements, which may be left out; docstrings are passed over."""
         self._leave_out(body)
         for statement in body:
             documents = isinstance(statement, ast.Expr) and isinstance(
@@ -223,14 +234,19 @@ def mutants(module: str) -> Iterator[Mutant]:
     """Name every mutant of a module."""
     text = module_file(module).read_text()
     lines, seen = text.splitlines(), Counter[tuple[str, str]]()
-    changer = _Changer()
-    changer.visit(ast.parse(text))
-    for number, (what, line, body, statement) in enumerate(changer.offers):
-        code = lines[line - 1].strip()
-        seen[code, what] += 1
-        yield Mutant(
-            MutantName(module, code, what, seen[code, what]), line, body, statement, number
-        )
+    for top, statement in enumerate(_parsed(module).body):
+        changer = _Changer()
+        changer.visit_block([statement])
+        for number, (what, line, body, near) in enumerate(changer.offers):
+            code = lines[line - 1].strip()
+            seen[code, what] += 1
+            name = MutantName(module, code, what, seen[code, what])
+            yield Mutant(name, line, body, near, top, number)
+
+
+@cache
+def _parsed(module: str) -> ast.Module:
+    return ast.parse(module_file(module).read_text())
 
 
 def _head(statement: ast.AST) -> range:

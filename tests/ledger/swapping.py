@@ -1,6 +1,7 @@
 """Put a mutant into a module that is loaded: the changed code in place of a function's."""
 
 from __future__ import annotations
+import __future__
 
 import gc
 from collections.abc import Iterable
@@ -26,7 +27,8 @@ def put_in(mutant: Mutant, functions: Iterable[FunctionType]) -> bool:
         mutant: It changes nothing but the body of a function.
         functions: Those of its module.
     """
-    changed = _codes(compile(mutant.tree, str(module_file(mutant.name.module)), "exec"))
+    file, flags = str(module_file(mutant.name.module)), __future__.annotations.compiler_flag
+    changed = _codes(compile(mutant.part, file, "exec", flags))
     done = False
     for function in functions:
         code = changed.get(_place(function.__code__), function.__code__)

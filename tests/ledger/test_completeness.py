@@ -217,3 +217,22 @@ def test_actors_are_those_handed_in() -> None:
     report = read_topic(full(Ledger([own(0)])), SECRET, nobody)
     assert not report.entries
     assert [incident.kind for incident in report.incidents] == [Kind.FOREIGN]
+
+
+def test_every_incident_has_its_sentence() -> None:
+    """It names what it is by, with the number and the entries concerned."""
+    ledger = Ledger([own(0), foreign(1), own(3), own(3)])
+    incidents = {incident.kind.value: incident for incident in read(ledger).incidents}
+    assert {kind: incident.says for kind, incident in incidents.items()} == {
+        "gap": "No entry bears the tag number 2, but later ones are there",
+        "duplicate": "The entries 2, 3 bear the same tag, number 3",
+        "foreign": "The entry 1 bears the tag number 1, but none of the topic's actors signed it",
+    }
+
+
+def test_two_numbers_on_one_entry_are_not_in_order() -> None:
+    """One stands where the other does, and not after it."""
+    both = make_entry({}, STATION, tags=[tag_of(SECRET, 0), tag_of(SECRET, 1)]).leaf
+    report = read(Ledger([both]))
+    assert report.complete
+    assert not report.in_order

@@ -33,6 +33,7 @@ from branchline.ledger.proof.note import parse_key
 from branchline.ledger.proof.policy import key_policy
 from branchline.ledger.statements import REACH, make_statement
 from branchline.ledger.tagproof import statement_topic
+from branchline.ledger.tagtree import TagTree
 from branchline.ledger.topics import LOOK_AHEAD, tag_of
 
 Append = Callable[[Log, Iterable[bytes]], list[int]]
@@ -156,15 +157,15 @@ def test_a_costly_tree_is_not_made_often(
     """After one that took a second, the next one waits for half a minute."""
     keeping = Keeping(engine, disk, append)
     keeping.grow(*LEAVES[:256])
-    moments = iter((0.0, 0.0, 1.0))
+    moments = iter((5.0, 5.0, 6.0))
     keeping.keeper = TagKeeper(
         keeping.log, disk.read, log_identity(), lambda: next(moments, keeping.now)
     )
-    keeping.now = 30.5
+    keeping.now = 35.5
     assert keeping.state() == 256
     keeping.grow(*LEAVES[256:])
     assert (keeping.state(), keeping.keeper.rest) == (None, 0.5)
-    keeping.now = 31.0
+    keeping.now = 36.0
     assert keeping.state() == len(LEAVES) + 1
 
 
@@ -177,6 +178,15 @@ def test_a_restart_finds_the_statement_and_makes_its_tree_anew(keeping: Keeping)
     assert keeping.ask(LightWanted((tag_of(SECRET, 0),))) == before
     keeping.grow(*[b"more"] * 200)
     assert keeping.state() == 801
+
+
+def test_a_statement_that_could_not_be_entered_is_due_again(keeping: Keeping) -> None:
+    """The same one, though the ledger has grown meanwhile by less than a bundle."""
+    keeping.grow(*[b"more"] * 200)
+    first = keeping.keeper.due()
+    keeping.grow(b"another")
+    assert first is not None
+    assert keeping.keeper.due() == first
 
 
 def test_a_statement_is_found_however_long_ago_it_was(keeping: Keeping) -> None:
@@ -270,6 +280,38 @@ def test_a_copy_proves_what_the_keeper_proves(keeping: Keeping) -> None:
     assert stated.prove(tags)[0].data == keeping.ask(LightWanted(tuple(tags))).tags
     with pytest.raises(NotFound, match="states no tag tree yet"):
         find_stated(enumerate(LEAVES), KEY)
+    early = make_statement(TagTree().head, ORIGIN, log_identity()).leaf
+    first = find_stated(enumerate([early]), KEY)
+    assert (first.position, first.head) == (0, TagTree().head)
+
+
+def test_a_topic_may_have_as_many_entries_as_can_be_asked_for(keeping: Keeping) -> None:
+    """1,008 numbers are asked for at once; one more is refused, and the ledger is to be read."""
+    known: list[int | None] = [None] * (MOST_TAGS - LOOK_AHEAD)
+    report = read_lightly(keeping.ask, SECRET, ACTORS, POLICY, known=known).report
+    assert (report.complete, report.count) == (True, 13)
+    with pytest.raises(Refused, match=f"more than {MOST_TAGS - LOOK_AHEAD} entries"):
+        read_lightly(keeping.ask, SECRET, ACTORS, POLICY, known=[*known, None])
+
+
+def test_what_is_known_to_be_covered_is_asked_for(keeping: Keeping) -> None:
+    """An entry at the last position covered counts, one after it does not yet."""
+    numbers = [*range(0, 512, EVERY)]
+    for at, complete in ((511, False), (512, True), (None, True)):
+        found = read_lightly(keeping.ask, SECRET, ACTORS, POLICY, known=[*numbers, at])
+        assert found.report.complete is complete
+        assert found.report.count == 13 + (not complete)
+
+
+def test_half_a_character_in_a_checkpoint_is_no_checkpoint(keeping: Keeping) -> None:
+    """Whoever answers may put anything there."""
+    proof = keeping.ask(LightWanted((tag_of(SECRET, 0),)))
+    broken = msgspec.structs.replace(proof, checkpoint=proof.checkpoint + "\ud800")
+    with pytest.raises(Corrupt):
+        open_light(broken, POLICY)
+    with pytest.raises(Corrupt):
+        broken.accepted(POLICY)
+    assert proof.accepted(POLICY)
 
 
 # Who answers lies

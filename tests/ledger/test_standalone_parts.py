@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.ledger import make_vectors
+from tests.ledger import packages as world
 from tests.ledger.histories import History, fork
 from tests.ledger.vectors import (
     COSIGNED_AT,
@@ -27,12 +28,15 @@ from tests.ledger.vectors import (
 
 from branchline.foundation import encoding
 from branchline.foundation.errors import BranchlineError
+from branchline.foundation.jws import sign_jws
+from branchline.ledger.entry import ENTRY_TYPE, Entry, disclosure_digest, open_entry, read_leaf
 from branchline.ledger.proof import checkpoint as first_checkpoint
 from branchline.ledger.proof import merkle, note
 from branchline.ledger.proof.cosignature import parse_cosigner_key
 from branchline.ledger.proof.evidence import check_evidence, find_evidence_in
 from branchline.ledger.proof.policy import parse_policy
 from branchline.ledger.standalone import verify as second
+from branchline.ledger.tiles import TileName
 
 VECTORS: dict[str, Any] = json.loads(make_vectors.FILE.read_text())
 LOG = History(entries(20))
@@ -98,9 +102,9 @@ def test_one_spelling_only_is_read(text: str) -> None:
     """Padding, bits left over, line ends, the other alphabet."""
     agree(lambda: note.from_base64(text), lambda: second.from_base64(text))
     agree(lambda: encoding.from_base64url(text), lambda: second.from_base64url(text))
-    for number in range(1, 256):
-        ends = encoding.to_base64url(bytes([number]))
-        assert second.to_base64url(bytes([number])) == ends
+    for number in range(256):
+        ends = encoding.to_base64url(bytes([0, 0, number]))
+        assert second.to_base64url(bytes([0, 0, number])) == ends
 
 
 @pytest.mark.parametrize(
@@ -384,6 +388,7 @@ POLICIES = [
     "quorum none\x01x\n",
     "quorum none\r\n",
     "quorum none\x7f\n",
+    W.replace(" w ", " \xe9 ") + "quorum \xe9\n",
     "# é\x80\nquorum none\n",
     "#" + "x" * (999_999 - len("\nquorum none\n")) + "\nquorum none\n",
     "#" + "x" * (1_000_000 - len("\nquorum none\n")) + "\nquorum none\n",
@@ -574,3 +579,170 @@ def test_a_receipt_changed_is_refused_by_the_second(old: str, new: str) -> None:
         judged(RECEIPT.replace(old, new, 1))
     with pytest.raises(second.Failed, match="another's"):
         judged(RECEIPT, 1)
+
+
+def test_who_cosigned_is_named() -> None:
+    """Nobody, or those who did."""
+    with pytest.raises(second.Failed, match=r"cosigned by nobody; the policy asks for w$"):
+        second.Policy(BOTH.encode()).open(f"{TEXT}\n{LOG_LINE}".encode())
+    names = "site-0.example/witness, site-1.example/witness"
+    with pytest.raises(
+        second.Failed, match=rf"cosigned by {names}; the policy asks for two-thirds$"
+    ):
+        second.Policy(world.policy().text.encode()).open(world.cosigned(world.ledger(), 2).encode())
+
+
+# Entries.
+
+
+def token(tags: int, digests: int) -> str:
+    """Spell a leaf with so many tags and digests; nobody signed it."""
+    payload = {
+        "v": 1,
+        "tags": sorted(encoding.to_base64url(bytes([7]) * 14 + n.to_bytes(2)) for n in range(tags)),
+        "_sd_alg": "sha-256",
+        "_sd": sorted(
+            encoding.to_base64url(sha256(n.to_bytes(2)).digest()) for n in range(digests)
+        ),
+    }
+    spelled = json.dumps(payload, separators=(",", ":")).encode()
+    header = f'{{"alg":"Ed25519","kid":"{"A" * 43}","typ":"bl-entry+sd-jwt"}}'.encode()
+    return ".".join((*map(encoding.to_base64url, (header, spelled)), "A" * 86))
+
+
+def leaf_agrees(leaf: str) -> bool:
+    """Read a leaf with both."""
+
+    def first() -> tuple[Any, ...]:
+        found = read_leaf(leaf.encode())
+        return found.kid, [*found.tags], [*found.digests]
+
+    def other() -> tuple[Any, ...]:
+        found = second.Leaf(leaf)
+        return found.kid, [*found.tags], [*found.digests]
+
+    return agree(first, other)
+
+
+def test_leaves_have_the_same_limits() -> None:
+    """16 tags, and 65,535 bytes."""
+    assert leaf_agrees(token(16, 8))
+    assert not leaf_agrees(token(17, 8))
+    header, payload, _ = token(1, 1).split(".")
+    least = len(encoding.from_base64url(payload))
+    lengths = {
+        len(header) + 88 + -(-(least + 25 * (tags - 1) + 46 * (digests - 1)) * 4 // 3): (
+            tags,
+            digests,
+        )
+        for tags in range(1, 17)
+        for digests in range(1040, 1067)
+    }
+    assert leaf_agrees(token(*lengths[65_535]))
+    assert not leaf_agrees(token(*lengths[min(length for length in lengths if length > 65_535)]))
+
+
+@pytest.mark.parametrize("field", ["tags", "_sd"])
+@pytest.mark.parametrize("order", [[1, 0], [0, 0], [0, 1], [1, 1, 0], [0]])
+def test_texts_ascend_in_both(field: str, order: list[int]) -> None:
+    """Distinct and in order, or it is no entry."""
+    header, payload, signature = token(2, 2).split(".")
+    plain = json.loads(encoding.from_base64url(payload))
+    plain[field] = [plain[field][number] for number in order]
+    spelled = encoding.to_base64url(json.dumps(plain, separators=(",", ":")).encode())
+    assert leaf_agrees(f"{header}.{spelled}.{signature}") == (order in ([0, 1], [0]))
+
+
+def opened_alike(*texts: bytes) -> bool:
+    """Open disclosures that a signer committed to with both."""
+    spelled = [encoding.to_base64url(text) for text in texts]
+    digests = sorted({disclosure_digest(text) for text in spelled})
+    payload = {"v": 1, "tags": [], "_sd_alg": "sha-256", "_sd": digests}
+    data = json.dumps(payload, separators=(",", ":")).encode()
+    jws = sign_jws(data, world.STATION, typ=ENTRY_TYPE)
+    return agree(
+        lambda: open_entry(Entry(jws, tuple(spelled)), world.STATION.public),
+        lambda: second.open_disclosures(second.Leaf(jws), spelled),
+    )
+
+
+DISCLOSED = [
+    b'["s","a",1]',
+    b'["","a",1]',
+    b'["s","",1]',
+    b'["s",1,1]',
+    b'[1,"a",1]',
+    b'["s","a"]',
+    b'["s","a",1,1]',
+    b"[]",
+    b"null",
+    b"{}",
+    b'{"0":"s","1":"a","2":1}',
+    b'"sa1"',
+    b"\xff",
+    b'["s","a",NaN]',
+    b'["s","a",Infinity]',
+    b'["s","a","\\ud800"]',
+    *(b'["s","%s",1]' % name for name in (b"v", b"tags", b"_sd", b"_sd_alg", b"...", b"_SD")),
+]
+
+
+@pytest.mark.parametrize("number", range(len(DISCLOSED)))
+def test_every_kind_of_disclosure_is_opened_alike(number: int) -> None:
+    """Of whatever shape: both open it, or none does."""
+    opened_alike(DISCLOSED[number])
+
+
+def test_disclosures_have_the_same_limits() -> None:
+    """A mebibyte of characters, and one field of each name."""
+    for length, fits in ((786_432, True), (786_433, False)):
+        assert opened_alike(b'["s","a","' + b"x" * (length - 12) + b'"]') == fits
+    assert opened_alike(b'["s","a",1]', b'["a","b",1]')
+    assert not opened_alike(b'["s","a",1]', b'["t","a",1]')
+    leaf = second.Leaf(token(0, 2))
+    with pytest.raises(second.Failed, match="committed to"):
+        second.open_disclosures(leaf, [encoding.to_base64url(b'["s","a",1]')])
+
+
+# The list of contents, and the names of tiles.
+
+
+@pytest.mark.parametrize(
+    ("value", "shape", "fits"),
+    [
+        (0, int, True),
+        (-1, int, False),
+        (2**63 - 1, int, True),
+        (2**63, int, False),
+        (True, int, False),
+        (1, bool, False),
+        ("x", str, True),
+        (1.0, int, False),
+        ([], [int], True),
+        ([1, 2], [int], True),
+        ([1, "x"], [int], False),
+        ({}, [int], False),
+        ({"a": 1}, {"a": int}, True),
+        ({"a": 1, "b": 1}, {"a": int}, False),
+        ({}, {"a": int}, False),
+        ([], {"a": int}, False),
+        ({"head": None}, {"head": {"a": int}}, True),
+        ({"tail": None}, {"tail": {"a": int}}, False),
+        ({"head": {"a": 1}}, {"head": {"a": int}}, True),
+        ({"head": {"a": "x"}}, {"head": {"a": int}}, False),
+        ({"x": "y"}, None, True),
+        ({"x": 1}, None, False),
+        ([], None, False),
+    ],
+)
+def test_contents_have_their_shape(value: Any, shape: Any, fits: bool) -> None:
+    """Types, lists of one, exact keys; a head may be null."""
+    assert second._fits(value, shape) is fits
+
+
+@given(st.integers(0, 10**10) | st.sampled_from([0, 999, 1000, 999_999, 1_000_000]))
+def test_tiles_are_named_alike(index: int) -> None:
+    """Whatever the number."""
+    assert second._tile("3", index, 256) == f"log/{TileName(3, index).path}"
+    assert second._tile("0", index, 7) == f"log/{TileName(0, index, 7).path}"
+    assert second._tile("entries", index, 256) == f"log/{TileName(None, index).path}"

@@ -14,7 +14,13 @@ from branchline.foundation.errors import Corrupt, Refused
 from branchline.foundation.jws import sign_jws
 from branchline.ledger.entry import ENTRY_TYPE, Entry, disclosure_digest, make_entry, open_entry
 from branchline.ledger.proof.note import parse_key, to_base64
-from branchline.ledger.statements import REACH, check_statement, make_statement, stated_in
+from branchline.ledger.statements import (
+    REACH,
+    check_statement,
+    make_statement,
+    opened,
+    stated_in,
+)
 from branchline.ledger.tagproof import TagTreeHead, statement_topic
 from branchline.ledger.topics import tag_of
 from branchline.ledger.witness.statements import Statements
@@ -48,6 +54,7 @@ def test_a_true_statement_holds() -> None:
     assert (fields["covered"], fields["size"]) == (256, 6)
     assert stated_in(TRUE.leaf, 300, KEY) == 256
     check_statement(TRUE.leaf, 300, head_of(LEAVES[:256]), KEY)
+    assert open_entry(opened(TRUE.leaf, head_of(LEAVES[:256]), ORIGIN), LOG.public) == fields
 
 
 def test_several_statements_are_judged_each_by_its_own_tree() -> None:

@@ -247,7 +247,12 @@ def test_a_proof_too_long_is_not_read() -> None:
     proof = TagProof((), (bytes(32),) * (MAX_TAG_PROOF // 32))
     with pytest.raises(Corrupt, match="malformed"):
         parse_tag_proof(proof.data)
-    assert parse_tag_proof(TagProof((), proof.hashes[:-1]).data).hashes == proof.hashes[:-1]
+    shorter = TagProof((), proof.hashes[:-1])
+    assert parse_tag_proof(shorter.data).hashes == shorter.hashes
+    with pytest.raises(Failed, match="malformed"):
+        OtherProof(proof.data, 1, bytes(32), 1)
+    with pytest.raises(Failed, match="does not lead"):
+        OtherProof(shorter.data, 1, bytes(32), 1)
 
 
 def test_a_tag_beyond_what_is_covered_is_refused() -> None:
