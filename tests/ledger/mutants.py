@@ -158,8 +158,8 @@ class Counted:
         tell = self._results.tell
 
         def in_functions(_: Path) -> int:
-            Trials(module, chosen, self.knowledge, self._workers, tell).run(TESTS[module])
-            return 0
+            trials = Trials(module, chosen, self.knowledge, self._workers, tell)
+            return trials.run(TESTS[module])
 
         _alone(in_functions)
         self._results.read()

@@ -111,7 +111,7 @@ class Judge:
 
     def judge(self, items: Sequence[pytest.Item]) -> NoReturn:
         """Run tests in an order, each with a limit of its own."""
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for item, following in zip(items, [*items[1:], None], strict=False):
             if learned := self._knowledge.get(item.nodeid):
                 signal.setitimer(signal.ITIMER_PROF, _TIMES * learned.busy + _GRACE)
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -222,11 +222,15 @@ class Trials:
         self._knowledge, self._tell = knowledge, tell
         self._judge = Judge(knowledge)
 
-    def run(self, files: Iterable[str]) -> None:
-        """Load the tests, watching which functions that runs already; then try."""
+    def run(self, files: Iterable[str]) -> int:
+        """Load the tests, watching which functions that runs already; then try.
+
+        Returns:
+            0, or what pytest ends with where something went wrong.
+        """
         with _watched([self._module]) as lines:
             self._loading = lines[self._module]
-            collect(files, self._judge, self)  # the last is asked first
+            return collect(files, self._judge, self)  # the last is asked first
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Try."""
