@@ -15,7 +15,9 @@ from tests.ledger.histories import History, fork
 from tests.ledger.ledgers import Ledger
 from tests.ledger.vectors import entries
 
-from branchline.ledger.package import Package, verifier_digest
+from branchline.ledger.entry import Entry, make_entry
+from branchline.ledger.package import Package, topic_of, verifier_digest
+from branchline.ledger.package_check import verify_package
 from branchline.ledger.proof.evidence import find_evidence_in
 from branchline.ledger.proof.note import to_base64
 from branchline.ledger.standalone import verify as standalone
@@ -259,3 +261,91 @@ def test_ledgers_of_any_size_are_hashed(size: int, tmp_path: Path) -> None:
             assert standalone.verify(path)[1][6]["outcome"] == "failed", name
         without = {other: data for other, data in files.items() if other != name}
         assert standalone.verify(put(tmp_path, world.packed(without)))[1][6]["outcome"] == "failed"
+
+
+def test_a_folder_is_read_like_the_file_it_came_from(tmp_path: Path) -> None:
+    """Names with folders in them, and bytes as they are."""
+    for name, data in world.unpacked(world.sample(True)).items():
+        (tmp_path / "unpacked" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "unpacked" / name).write_bytes(data)
+    _, steps = standalone.verify(str(tmp_path / "unpacked"), world.policy().digest)
+    assert {step["outcome"] for step in steps} == {"passed", "not-included"}
+    (tmp_path / "unpacked/log/more").write_bytes(b"")
+    assert "not listed" in standalone.verify(str(tmp_path / "unpacked"))[1][0]["reason"]
+
+
+def test_closed_entries_are_shown_closed(tmp_path: Path) -> None:
+    """An entry without a disclosure is one."""
+    package = world.package(full=True)
+    entries = [
+        msgspec.structs.replace(each, entry=Entry(each.entry.jws)) for each in package.entries
+    ]
+    _, steps = standalone.verify(
+        put(tmp_path, world.written(msgspec.structs.replace(package, entries=entries)))
+    )
+    assert steps[5]["found"] == {"fields": 0}
+
+
+def test_a_package_without_a_verifier_says_so(tmp_path: Path) -> None:
+    """Whoever checks it has one of his own."""
+    files = world.unpacked(world.sample(True))
+    del files["verify.py"]
+    _, steps = standalone.verify(put(tmp_path, world.packed(files)))
+    assert steps[0]["found"] == {"files": 24, "verifier": "none"}
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "says"),
+    [
+        ("vkey", 1, "does not know the log"),
+        ("entries/3.tlog-proof", 3, "is malformed"),
+        ("policy.txt", 1, "does not end"),
+        ("log/checkpoint", 2, "not a signed note"),
+    ],
+)
+def test_bytes_that_are_no_text_fail_their_check(
+    name: str, step: int, says: str, tmp_path: Path
+) -> None:
+    """And break nothing."""
+    files = world.unpacked(world.sample(True)) | {name: b"\xff\xfe"}
+    _, steps = standalone.verify(put(tmp_path, world.packed(files)))
+    assert (steps[step]["outcome"], says in steps[step]["reason"]) == ("failed", True)
+
+
+def test_a_signer_whom_the_package_does_not_name_is_told(tmp_path: Path) -> None:
+    """In another sentence than a signature that does not hold."""
+    files = world.unpacked(world.sample(True))
+    stranger = make_entry({}, world.STRANGER)
+    for jws, says in (
+        (stranger.jws, "signed by a key that the package does not name"),
+        (world.own(1).jws[:-4] + "AAAA", "does not hold"),
+    ):
+        changed = files | {"entries/43.sd-jwt": f"{jws}~".encode()}
+        _, steps = standalone.verify(put(tmp_path, world.packed(changed)))
+        assert says in steps[4]["reason"]
+
+
+def test_topics_are_found_in_every_bundle(tmp_path: Path) -> None:
+    """Entries of a topic beyond the first 256 stand where they stand."""
+    leaves = entries(700)
+    for number, position in enumerate((10, 300, 511, 512, 650)):
+        leaves[position] = world.own(number).leaf
+    ledger = Ledger(leaves)
+    package = msgspec.structs.replace(
+        world.package(full=True),
+        checkpoint=world.cosigned(ledger).encode(),
+        entries=[],
+        topics=[topic_of("dataset/stays", world.SECRET, {"station-a": world.STATION.public}, 5)],
+        read=ledger.read,
+    )
+    path = put(tmp_path, world.written(package))
+    _, steps = standalone.verify(path)
+    assert steps[8]["found"] == {"dataset/stays": "5 entries are all up to size 700"}
+    assert verify_package(Path(path)).verified
+
+
+def test_a_ledger_with_tiles_of_three_levels_is_hashed(tmp_path: Path) -> None:
+    """Beyond 65,536 entries full tiles of level 1 are compared, and level 2 begins."""
+    path = put(tmp_path, world.written(_only_the_ledger(66_100)))
+    case, steps = standalone.verify(path)
+    assert (steps[6]["outcome"], case.checkpoint[1]) == ("passed", 66_100)

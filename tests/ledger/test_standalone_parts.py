@@ -18,6 +18,7 @@ from tests.ledger.vectors import (
     COSIGNED_AT,
     LOG_LINE,
     LOG_VKEY,
+    ORIGIN,
     RECEIPT,
     SIGNED_BY_BOTH,
     WITNESS_VKEY,
@@ -32,9 +33,11 @@ from branchline.foundation.jws import sign_jws
 from branchline.ledger.entry import ENTRY_TYPE, Entry, disclosure_digest, open_entry, read_leaf
 from branchline.ledger.proof import checkpoint as first_checkpoint
 from branchline.ledger.proof import merkle, note
+from branchline.ledger.proof.checkpoint import sign_checkpoint
 from branchline.ledger.proof.cosignature import parse_cosigner_key
 from branchline.ledger.proof.evidence import check_evidence, find_evidence_in
 from branchline.ledger.proof.policy import parse_policy
+from branchline.ledger.proof.receipt import Receipt
 from branchline.ledger.standalone import verify as second
 from branchline.ledger.tiles import TileName
 
@@ -746,3 +749,19 @@ def test_tiles_are_named_alike(index: int) -> None:
     assert second._tile("3", index, 256) == f"log/{TileName(3, index).path}"
     assert second._tile("0", index, 7) == f"log/{TileName(0, index, 7).path}"
     assert second._tile("entries", index, 256) == f"log/{TileName(None, index).path}"
+
+
+def test_a_path_has_63_hashes_at_most() -> None:
+    """As many as a tree can have levels."""
+    path, size = tuple(bytes([n]) * 32 for n in range(63)), 2**63 - 1
+    root = merkle.root_from_inclusion(merkle.leaf_hash(b"entry 2"), 2, size, path)
+    signed = sign_checkpoint(first_checkpoint.Checkpoint(ORIGIN, size, root), log_identity())
+
+    class Shown:
+        policy = second.Policy(f"{LOG_POLICY_LINE}quorum none\n".encode())
+        checkpoint = (ORIGIN, size, root)
+        entries = {  # noqa: RUF012
+            2: second.Entry(2, b"entry 2~", Receipt(2, path, signed.full_text).text.encode())
+        }
+
+    assert second.check_receipts(Shown) == {"entries": 1}  # type: ignore[arg-type]

@@ -260,6 +260,9 @@ def test_a_tag_beyond_what_is_covered_is_refused() -> None:
     tree = TagTree(records([TAGS[0], TAGS[1]]), 1)
     with pytest.raises(Corrupt, match="covered"):
         check_tags(tree.prove(TAGS[:2]), tree.head, TAGS[:2])
+    far = TagTree(from_base64url(TAGS[0]) + (2**56).to_bytes(8), 1)
+    with pytest.raises(Failed, match="covered"):
+        OtherProof(far.prove(TAGS[:1]).data, 1, far.head.root, 1)
 
 
 @given(st.binary(max_size=200).map(lambda data: b"bl-tag-proof/v1\n" + data) | st.binary())
