@@ -66,6 +66,7 @@ class HostMount:
     env: Mapping[str, str] = field(default_factory=dict)
     links: Sequence[tuple[str, str]] = ()
     files: Sequence[tuple[str, str]] = ()
+    before: Sequence[str] = ()
 
     def verify(self) -> None:
         """Do nothing: nobody knows what this machine's own files should be."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from branchline.environment.activation import variables, words_before
 from branchline.environment.errors import EnvironmentDamaged
 from branchline.environment.image.image import DEBIAN_PYTHON
 from branchline.environment.image.images import open_image
@@ -41,6 +42,7 @@ class ImageMount:
     files: Sequence[tuple[str, str]]
     python: str = DEBIAN_PYTHON
     env: Mapping[str, str] = field(default_factory=lambda: {"PATH": _PATH})
+    before: Sequence[str] = ()
 
     def verify(self) -> None:
         """Check that every file is what was built.
@@ -69,12 +71,19 @@ def mount_image(store: Store, digest: Digest) -> ImageMount:
     Raises:
         NotFound: It is not in the store, or not whole.
         EnvironmentDamaged: It is not what was built; the sentence names the file.
+        Refused: A package of conda's says badly which variables it needs.
     """
     try:
         image = open_image(store, digest)
         mount = mount_trees(materialise(image, store))
-        path = f"{image.path}:{_PATH}" if image.path else _PATH
-        return replace(mount, python=image.python, env={"PATH": path})
+        if not image.path:
+            return replace(mount, python=image.python)
+        return replace(
+            mount,
+            python=image.python,
+            env={**variables(mount.trees.debian), "PATH": f"{image.path}:{_PATH}"},
+            before=words_before(mount.trees.debian),
+        )
     except Corrupt as error:
         raise _damaged(error) from error
 

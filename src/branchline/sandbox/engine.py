@@ -64,6 +64,11 @@ class EnvironmentMount(Protocol):
         ...
 
     @property
+    def before(self) -> Sequence[str]:
+        """Return words that every command line begins with inside; they end in the command."""
+        ...
+
+    @property
     def links(self) -> Sequence[tuple[str, str]]:
         """Return (target, path inside) symbolic links."""
         ...

@@ -98,6 +98,7 @@ def command(bwrap: str, spec: JobSpec, settings: str, descriptors: Descriptors) 
         *_variables(spec.environment.env),
         *_filters(descriptors.filters),
         *("--chdir", "/train"),
+        *("--", *spec.environment.before),
         *(spec.environment.python, "-s", "-c", _BOOT),
         *(str(descriptors.link), str(descriptors.stream), settings),
     ]
@@ -136,7 +137,7 @@ def personal(
         *_filters(filters),
         *(() if gate is None else ("--block-fd", str(gate[0]), "--info-fd", str(gate[1]))),
         *("--chdir", WORK if folder else "/tmp"),
-        *("--", *job.argv),
+        *("--", *job.environment.before, *job.argv),
     ]
 
 
