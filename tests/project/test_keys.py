@@ -13,6 +13,7 @@ from tests.project.conftest import Scene
 from branchline.foundation.digest import digest_of
 from branchline.project.git.keys import (
     digest_of_key,
+    is_forgeable,
     key_in_link,
     key_in_pointer,
     key_of,
@@ -84,3 +85,23 @@ def test_rules_are_judged(text: str, path: str, size: int, expected: bool) -> No
 def test_rules_that_only_git_annex_can_judge_are_left_to_it(text: str) -> None:
     """Nothing is guessed."""
     assert rule_of(text) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "forgeable"),
+    [
+        ("SHA256E-s3--" + "0" * 64 + ".csv", False),
+        ("SHA3_512-s3--" + "0" * 128, False),
+        ("BLAKE2B160E-s3--" + "0" * 40, False),
+        ("WORM-s3-m1700000000--a.csv", True),
+        ("URL--http&c%%example.org%a", True),
+        ("MD5E-s3--" + "0" * 32 + ".csv", True),
+        ("SHA1-s3--" + "0" * 40, True),
+        ("GIT--" + "0" * 40, True),
+        ("XOWN-s3--0", True),
+        ("no key", True),
+    ],
+)
+def test_some_names_can_be_borne_by_other_content(key: str, forgeable: bool) -> None:
+    """Only a digest that holds says which content is meant."""
+    assert is_forgeable(key) is forgeable

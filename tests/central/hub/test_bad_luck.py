@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from tests.central.hub.world import (
@@ -169,6 +169,30 @@ def test_content_that_a_branch_names_is_not_removed(world: World, tmp_path: Path
         run(project.root, "git", "annex", "get", "--quiet", ".")
 
 
+def test_names_that_other_content_can_bear_are_refused(world: World, tmp_path: Path) -> None:
+    """By time and size, by address, by broken digests; after git-annex renamed it, it comes in."""
+    with world.client("clara") as clara:
+        project = project_in(tmp_path / "weak", clara, {"code/a.py": "1\n"})
+        (project.root / "data/w.csv").write_text("w\n")
+        run(project.root, "git", "annex", "add", "--quiet", "--backend=WORM", "data/w.csv")
+        saved(project.root, clara, {})
+        found = clara.publish_project(project.root)
+        key = (project.root / "data/w.csv").readlink().name
+        mine = run(project.root, "git", "config", "annex.uuid").strip()
+        base = f"/hub/clara/weak/git-annex/{found.annex}/v4"
+        length = {"X-git-annex-data-length": "2"}
+        good = basic(clara.hub_token("clara/weak").token)
+        asked = f"{base}/put?key={quote(key)}&clientuuid={mine}"
+        status, said, _ = answered(world.url, asked, "POST", **length, **good)
+        assert (status, key[:5]) == (403, "WORM-")
+        assert "is of the kind WORM, which other content can bear, too" in said
+        refused(project.root, "git", "annex", "copy", "--to", "hub", "data/w.csv")
+        run(project.root, "git", "annex", "migrate", "--quiet", "--backend=SHA256E", "data/w.csv")
+        saved(project.root, clara, {})
+        run(project.root, "git", "push", "--quiet", "hub", "main")
+        run(project.root, "git", "annex", "copy", "--quiet", "--to", "hub", "data/w.csv")
+
+
 def test_a_full_disk_is_said_before_anything_is_taken_in(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,7 +300,7 @@ def test_central_is_killed_in_a_push_and_loses_nothing(tmp_path: Path) -> None:
     with killable(tmp_path) as hub, hub.world.client("clara") as clara:
         project = project_in(tmp_path / "killed", clara, {"code/a.py": "1\n"})
         clara.publish_project(project.root)
-        for number in range(5):
+        for number in range(0, 6, 2):
             saved(project.root, clara, {"code/a.py": f"{number}\n" + "x" * 300_000 * number})
             words = bearing(clara.hub_token("clara/killed").token)
             pushing = subprocess.Popen(
@@ -296,6 +320,38 @@ def test_central_is_killed_in_a_push_and_loses_nothing(tmp_path: Path) -> None:
         run(repository, "git", "fsck", "--strict")
         clone = clara.clone_project("clara/killed", tmp_path / "again", progress=quiet)
         assert not clone.faults
+
+
+@pytest.mark.slow
+def test_central_is_killed_while_content_comes_and_serves_nothing_half(tmp_path: Path) -> None:
+    """What came is not given to anybody; the same copy goes on, and what comes back is whole."""
+    size = 3 << 20
+    with killable(tmp_path) as hub, hub.world.client("clara") as clara:
+        project = project_in(tmp_path / "cut", clara, {"data/big.bin": os.urandom(size)})
+        found = clara.publish_project(project.root)
+        repository, file = hub.world.repository(clara, "clara/cut"), project.root / "data/big.bin"
+        key, whole = file.readlink().name, file.read_bytes()
+        mine = run(project.root, "git", "config", "annex.uuid").strip()
+        good = basic(clara.hub_token("clara/cut").token)
+        parts, base = urlsplit(hub.world.url), f"/hub/clara/cut/git-annex/{found.annex}/v4"
+        head = (
+            f"POST {base}/put?key={key}&clientuuid={mine} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+            f"Authorization: {good['Authorization']}\r\nContent-Type: application/octet-stream\r\n"
+            f"X-git-annex-data-length: {size}\r\nContent-Length: {size}\r\n\r\n"
+        )
+        with socket.create_connection((parts.hostname, parts.port)) as line_to_hub:
+            line_to_hub.sendall(head.encode() + whole[: size // 2])
+            arrived(repository, size // 4)
+            hub.kill()
+        hub.start()
+        good = basic(clara.hub_token("clara/cut").token)
+        _, text, _ = answered(hub.world.url, f"{base}/key/{key}?clientuuid={mine}", **good)
+        assert text == ""
+        assert list((repository / "annex" / "objects").rglob(key)) == []
+        run(project.root, "git", "annex", "copy", "--quiet", "--to", "hub", ".")
+        run(project.root, "git", "annex", "drop", "--quiet", ".")
+        run(project.root, "git", "annex", "get", "--quiet", ".")
+        assert file.read_bytes() == whole
 
 
 @pytest.mark.soak

@@ -38,6 +38,8 @@ from branchline.foundation.errors import (
 )
 from branchline.foundation.ids import new_id
 from branchline.journey import acts
+from branchline.project.git.keyed import is_keyed
+from branchline.project.git.keys import is_forgeable
 
 SPARE = 1 << 28
 """Bytes that stay free on central's disk."""
@@ -102,6 +104,7 @@ class AnnexDoor:
             self._contents.check(standing, asked.key, asked.clone)
         elif asked.verb in ("put", "putoffset"):
             self._contents.check(standing, asked.key)
+            _check_backend(asked.key)
             free = shutil.disk_usage(self._hub.repositories.folder).free
             if length is not None and length + SPARE > free:
                 raise Unavailable("The hub's disk is full", advice="Tell the central operator")
@@ -230,3 +233,12 @@ async def _handed_back(request: web.Request, answer: aiohttp.ClientResponse) -> 
         return response
     await response.write_eof()
     return response
+
+
+def _check_backend(key: str) -> None:
+    if is_forgeable(key) and not is_keyed(key):
+        backend = key.partition("-")[0]
+        raise NotAllowed(
+            f"The content's name is of the kind {backend[:40]}, which other content can bear, too",
+            advice="Give it a digest's with 'git annex migrate --backend=SHA256E PATH', save, and push",
+        )

@@ -13,6 +13,10 @@ from branchline.foundation.digest import Digest, digest_from
 
 _LETTERS = "0123456789zqjxkmvwgpfZQJXKMVWGPF"
 _KEY = re.compile(r"^(?P<backend>[A-Z0-9_]+)(?:-[a-zA-Z][0-9]+)*--(?P<name>[^/\0\n]+)$")
+_STRONG = re.compile(
+    r"^(SHA(224|256|384|512)|SHA3_(224|256|384|512)|SKEIN(256|512)"
+    r"|BLAKE2(B(160|224|256|384|512)|BP512|S(160|224|256)|SP(224|256)))E?$"
+)
 _SIZE = re.compile(r"-s([0-9]+)[-]")
 _SHA256 = re.compile(r"^([0-9a-f]{64})(\..*)?$")
 _EXTENSION = re.compile(r"^[A-Za-z0-9]{1,4}$")
@@ -35,6 +39,16 @@ def key_of(digest: Digest, size: int, name: str) -> str:
 def is_key(text: str) -> bool:
     """Tell whether a text is a key of git-annex's, of whatever backend."""
     return len(text) <= _LONGEST_KEY and _KEY.match(text) is not None
+
+
+def is_forgeable(key: str) -> bool:
+    """Tell whether other content could be made that bears the same key, or any may bear it.
+
+    So it is with names by time and size (WORM), by address (URL), and by broken digests (MD5, SHA-1).
+    What backends of somebody's own (``X…``) do is not known here.
+    """
+    found = _KEY.match(key)
+    return found is None or _STRONG.match(found["backend"]) is None
 
 
 def digest_of_key(key: str) -> Digest | None:
