@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 from tests.environment.spec.trees import write_tree
 
 from branchline.cli.root import root
-from branchline.environment.spec import Detected, Tree, detect
+from branchline.environment.spec import Detected, SpecRefused, Tree, detect, read_tree
 
 
 def of(**files: str) -> Detected:
@@ -90,6 +91,54 @@ def test_languages_that_nothing_resolves() -> None:
     said = "the Nix channel nixpkgs, https://x.invalid/nixos.tar.gz, which nothing here resolves"
     assert said in nix.unsupported[0]
     assert "secret" not in nix.unsupported[0]
+
+
+NIX = """
+{ pkgs ? import <nixpkgs> {} }: /* buildInputs = [ old ]; */
+pkgs.mkShell {
+  name = "packages = [ none ]";
+  nativeBuildInputs = with pkgs; [ git # curl
+    (python3.withPackages (ps: with ps; [ numpy pandas ])) ];
+  buildInputs = [ pkgs.jq (f { a = [ inner ]; }) rPackages.ggplot2 ];
+  shellHook = ''paths = [ evil ];'';
+"""
+
+
+def test_the_plain_lists_of_a_nix_file_are_read() -> None:
+    """Names in lists, not those in texts, comments and programs; and that it is no more than that."""
+    found = of(default_nix=NIX)
+    named = ("git", "jq", "python3", "python3.numpy", "python3.pandas", "rPackages.ggplot2")
+    assert found.nix_packages == named
+    assert "takes 6 packages (git, jq, " in found.unsupported[0]
+    assert any("only Nix can say" in note for note in found.notes)
+
+
+def test_all_that_julia_asks_for_is_read() -> None:
+    """The manifest's exact versions, in both its forms, and the packages of a REQUIRE."""
+    project = b'[deps]\nPlots = "9"\n'
+    first = b'[[Plots]]\nversion = "1.39.0"\n[[Dates]]\nuuid = "x"\n'
+    second = b'manifest_format = "2.0"\n[[deps.Plots]]\nversion = "1.39.0"\n[[deps.Dates]]\n'
+    for manifest in (first, second):
+        files = {"Project.toml": project, "Manifest.toml": manifest}
+        found = detect(Tree(files))
+        assert found.julia_versions == ("Dates", "Plots 1.39.0")
+        assert "2 by Manifest.toml" in found.unsupported[0]
+        assert set(found.files) == set(files)
+    with pytest.raises(SpecRefused, match=r"Manifest\.toml.*manifest of Julia"):
+        detect(Tree({"Project.toml": project, "Manifest.toml": b"Plots = 1\n"}))
+    require = of(REQUIRE="julia 0.6\nPlots 0.9 1.0-\n@osx Homebrew # on a Mac\n")
+    assert require.julia_packages == ("Homebrew", "Plots")
+    with pytest.raises(SpecRefused, match=r"line 1.*no package"):
+        of(REQUIRE="what is this?\n")
+
+
+def test_a_manifest_is_read_from_the_folder(tmp_path: Path) -> None:
+    """It is no spec file of its own: only beside a project is it looked at."""
+    (tmp_path / "Manifest.toml").write_text("not toml")
+    assert detect(read_tree(tmp_path)).winner == "default"
+    (tmp_path / "Project.toml").write_text("")
+    with pytest.raises(SpecRefused, match=r"Manifest\.toml"):
+        detect(read_tree(tmp_path))
 
 
 def run(*words: str) -> tuple[int, str, str]:

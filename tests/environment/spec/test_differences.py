@@ -84,6 +84,10 @@ EXAMPLES: dict[str, list[Files]] = {
     ],
     "julia-unmet": [{"Project.toml": "[compat]\njulia = '99'"}],
     "julia-form": [{"Project.toml": "[compat]\njulia = '1.6.0.1'"}, {"Project.toml": "deps = 1"}],
+    "julia-lists": [
+        {"REQUIRE": "what is this?"},
+        {"Project.toml": "", "Manifest.toml": "Plots = 1"},
+    ],
     "r-without-date": [{"runtime.txt": "r-4.1"}],
     "runtime-word": [{"runtime.txt": "julia-1.6"}, {"runtime.txt": "Python-3.9"}],
     "requirements-source": [

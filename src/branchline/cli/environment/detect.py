@@ -66,6 +66,7 @@ def _as_text(found: Detected) -> str:
         _row("channels", found.conda_channels),
         _row("R", found.r_packages),
         _row("Julia", found.julia_packages),
+        _row("Nix", found.nix_packages),
         *(f"note        {note}" for note in found.notes),
         f"reach       {found.from_channels}" if found.from_channels else "",
         *(f"refused     {sentence}" for sentence in found.unsupported),

@@ -9,8 +9,8 @@ from branchline.environment.spec.debian import parse_apt
 from branchline.environment.spec.detected import Suggestion
 from branchline.environment.spec.draft import Draft
 from branchline.environment.spec.elsewhere import elsewhere
-from branchline.environment.spec.julia import parse_julia
-from branchline.environment.spec.nix import sources_of
+from branchline.environment.spec.julia import parse_julia, parse_manifest, parse_require
+from branchline.environment.spec.nix import read_nix
 from branchline.environment.spec.pipfile import Pipenv, parse_pipfile, parse_pipfile_lock
 from branchline.environment.spec.pythons import (
     DEFAULT,
@@ -21,6 +21,7 @@ from branchline.environment.spec.pythons import (
     is_old,
     specifiers,
 )
+from branchline.environment.spec.references import MANIFESTS
 from branchline.environment.spec.requirements import Requirements
 from branchline.environment.spec.telling import conda_notes, counted, pyproject_note
 
@@ -39,11 +40,15 @@ def nix(draft: Draft) -> None:
     """``default.nix`` is a program of Nix's; it is not run."""
     data = draft.apply("default.nix") or b""
     path = draft.look.path("default.nix")
-    named = sources_of(data)
+    found = read_nix(data)
+    named = found.sources
     channel = f"the Nix channel {', '.join(named)}" if named else "a Nix channel it does not name"
-    draft.cannot(
-        f"{path} takes its packages from {channel}, which nothing here resolves; {_INSTEAD}"
-    )
+    draft.nix_packages = found.packages
+    what = "its packages"
+    if found.packages:
+        what = f"{counted(len(found.packages), 'package')} ({_some(found.packages)})"
+        draft.note(f"{path} is a program and is not run; what else it takes, only Nix can say")
+    draft.cannot(f"{path} takes {what} from {channel}, which nothing here resolves; {_INSTEAD}")
 
 
 def apt(draft: Draft) -> None:
@@ -179,20 +184,34 @@ def julia(draft: Draft) -> None:
     found = parse_julia(path, data)
     draft.language_version = found.julia
     draft.julia_packages = found.packages
+    exact = _manifest(draft, name)
     draft.cannot(
         f"{path} asks for Julia {found.julia} with {counted(len(found.packages), 'package')} "
-        f"({_some(found.packages)}) from Julia's registry General, which nothing here resolves; "
-        f"{_INSTEAD}"
+        f"({_some(found.packages)}){exact} from Julia's registry General, which nothing here "
+        f"resolves; {_INSTEAD}"
     )
+
+
+def _manifest(draft: Draft, project: str) -> str:
+    """Say what the manifest beside a project adds; nothing if there is none."""
+    path = draft.look.path(MANIFESTS[project])
+    data = draft.look.tree.files.get(path)
+    if data is None:
+        return ""
+    draft.referred.add(path)
+    draft.julia_versions = parse_manifest(path, data)
+    return f", and with what they need {len(draft.julia_versions)} by {path},"
 
 
 def julia_require(draft: Draft) -> None:
     """``REQUIRE`` is of Julia's first years; repo2docker finds it and then cannot build it."""
-    draft.apply("REQUIRE")
+    path = draft.look.path("REQUIRE")
+    found = parse_require(path, draft.apply("REQUIRE") or b"")
     draft.language_version = None
+    draft.julia_packages = found.packages
     draft.cannot(
-        f"{draft.look.path('REQUIRE')} names packages for a Julia before 1.0, whose servers are "
-        "gone; write a Project.toml"
+        f"{path} names {counted(len(found.packages), 'package')} ({_some(found.packages)}) for a "
+        "Julia before 1.0, whose servers are gone; write a Project.toml"
     )
 
 

@@ -51,6 +51,9 @@ class Detected(msgspec.Struct, frozen=True, kw_only=True):
         conda_channels: The channels they are to come from, in order.
         r_packages: R packages that ``install.R`` and ``DESCRIPTION`` ask for, sorted.
         julia_packages: Julia packages that an applied project names, sorted.
+        julia_versions: All packages of the ``Manifest.toml`` beside it, each with its exact version.
+        nix_packages: Packages that an applied ``default.nix`` lists, as far as it can be read
+            without being run, sorted.
         files: The digest of each applied file, and of what those refer to, by path in the tree.
         from_channels: A sentence: what has to come from which channels, as far as they can be
             reached; empty where nothing has to.
@@ -79,6 +82,8 @@ class Detected(msgspec.Struct, frozen=True, kw_only=True):
     conda_channels: tuple[str, ...] = ()
     r_packages: tuple[str, ...] = ()
     julia_packages: tuple[str, ...] = ()
+    julia_versions: tuple[str, ...] = ()
+    nix_packages: tuple[str, ...] = ()
     files: Mapping[str, Digest] = msgspec.field(default_factory=dict)
     from_channels: str = ""
     unsupported: tuple[str, ...] = ()

@@ -251,6 +251,14 @@ DIFFERENCES = (
         ("malformed Project.toml",),
     ),
     Difference(
+        "julia-lists",
+        _R,
+        "`REQUIRE` or `Manifest.toml` of another form than Julia's",
+        "does not look",
+        "refuses the file",
+        ("malformed REQUIRE", "malformed Manifest.toml"),
+    ),
+    Difference(
         "r-without-date",
         _N,
         "`runtime.txt` = `r-4.1`, without a date",

@@ -110,6 +110,8 @@ class Draft:
     conda_channels: tuple[str, ...] = ()
     r_packages: tuple[str, ...] = ()
     julia_packages: tuple[str, ...] = ()
+    julia_versions: tuple[str, ...] = ()
+    nix_packages: tuple[str, ...] = ()
     from_channels: str = ""
     unsupported: dict[str, None] = field(default_factory=dict)
     suggestions: list[Suggestion] = field(default_factory=list)
@@ -163,6 +165,8 @@ class Draft:
             conda_channels=self.conda_channels,
             r_packages=self.r_packages,
             julia_packages=self.julia_packages,
+            julia_versions=self.julia_versions,
+            nix_packages=self.nix_packages,
             files={path: digest_of(files[path]) for path in sorted(self.applied | self.referred)},
             from_channels=self.from_channels,
             unsupported=tuple(self.unsupported),

@@ -11,6 +11,9 @@ from branchline.environment.spec.names import NAMES
 MAX_REFERENCES = 100
 """The most files that are read because others refer to them."""
 
+MANIFESTS = {"Project.toml": "Manifest.toml", "JuliaProject.toml": "JuliaManifest.toml"}
+"""The file beside a Julia project that has its packages' exact versions, if it is there."""
+
 _HOLD_NONE = frozenset(NAMES) - {
     "environment.yaml",
     "environment.yml",
@@ -24,7 +27,10 @@ _OPTION = re.compile(
 
 def references(path: str, data: bytes) -> Iterator[str]:
     """Yield the paths in the tree that a file may refer to; more than it does, rather than fewer."""
-    if posixpath.basename(path) in _HOLD_NONE or (b"-r" not in data and b"-c" not in data):
+    name = posixpath.basename(path)
+    if name in MANIFESTS:
+        yield posixpath.join(posixpath.dirname(path), MANIFESTS[name])
+    if name in _HOLD_NONE or (b"-r" not in data and b"-c" not in data):
         return
     for found in _OPTION.finditer(data):
         other = inside(path, found[1].decode("utf-8", "replace"))
