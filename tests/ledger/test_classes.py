@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+from hashlib import sha256
 from itertools import product
 from typing import Any
 
@@ -235,6 +237,15 @@ def test_what_is_no_text_is_no_disclosure() -> None:
     data = internals._encrypt(key, b"\xff" * 256, internals._bound(entry, "core"))
     with pytest.raises(Corrupt, match="holds no disclosures"):
         internals.decrypt_class(key, entry, "core", data)
+
+
+def test_nonces_follow_from_the_text() -> None:
+    """HMAC-SHA256 by a key of their own over what it is bound to, a zero, and the text."""
+    entry, beside = sealed()
+    key, data = entry_key(entry, beside, "core", SECRET).key, beside.classes["core"].data
+    bound = b"bl-beside/v1\n" + sha256(entry.leaf).digest() + b"core"
+    plain = internals._decrypt(key, data, bound)
+    assert data[:12] == hmac.digest(derive(key, b"nonce"), bound + b"\0" + plain, sha256)[:12]
 
 
 def test_a_class_that_an_entry_lacks_has_no_key() -> None:
