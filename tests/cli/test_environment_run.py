@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.environment.built import Built
+
+from branchline.environment.image.build import build_image
+from branchline.environment.image.store import Store
+from branchline.environment.image.trees import materialise
 
 COMMAND = (sys.executable, "-m", "branchline", "environment")
 
@@ -105,3 +111,24 @@ def test_a_command_that_is_not_there_is_told(project: Path, built_environment: B
     done = call(project, built_environment, "run", "--", "no-such-program")
     assert done.returncode == 1
     assert "no-such-program" in done.stderr
+
+
+def test_nothing_runs_in_a_damaged_environment(
+    project: Path, built_environment: Built, cloned: Callable[..., Store]
+) -> None:
+    """A byte is flipped: the file is named, the exit code says so, and the command never began."""
+    store = cloned(built_environment.store)
+    image = build_image(built_environment.locked.lock, store)
+    file = materialise(image, store).local / "lib/python3.11/dist-packages/numpy/version.py"
+    content = bytearray(file.read_bytes())
+    content[0] ^= 1
+    # Put in its place: the content itself is a file that the tests' own store shares.
+    file.parent.chmod(0o755)
+    file.unlink()
+    file.write_bytes(content)
+    damaged = dataclasses.replace(built_environment, store=store)
+    done = call(project, damaged, "run", "--", "touch", "ran")
+    assert (done.returncode, done.stdout) == (6, "")
+    assert "numpy/version.py' has changed" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [each.name for each in project.iterdir()] == ["branchline.lock"]
