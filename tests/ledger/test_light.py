@@ -122,6 +122,21 @@ def test_a_light_reader_finds_all_entries_that_concern_him(keeping: Keeping) -> 
     assert (nothing.complete, nothing.count) == (True, 0)
 
 
+def test_a_reader_asks_no_more_often_than_it_takes(keeping: Keeping) -> None:
+    """Once for what is not there; else once more, for as many numbers beyond the last found."""
+    asked: list[int] = []
+
+    def ask(wanted: LightWanted) -> LightProof:
+        asked.append(len(wanted.tags))
+        return keeping.ask(wanted)
+
+    read_lightly(ask, bytes(32), ACTORS, POLICY)
+    assert asked == [LOOK_AHEAD]
+    asked.clear()
+    found = len(read_lightly(ask, SECRET, ACTORS, POLICY).report.entries)
+    assert asked == [LOOK_AHEAD, found + LOOK_AHEAD]
+
+
 def test_what_a_reader_knows_has_to_be_there(keeping: Keeping) -> None:
     """A number whose entry the tree covers and does not show is a gap; later ones are not asked."""
     known = [*range(0, 600, EVERY), None]
