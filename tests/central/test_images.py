@@ -123,7 +123,7 @@ async def test_other_bytes_than_named_are_refused(place: Place) -> None:
     with pytest.raises(Corrupt, match="are not the manifest"):
         await place.announce(manifest(BLOBS) + b" ", image)
     assert place.area.missing(image) == tuple(digest_of(blob) for blob in BLOBS)
-    assert list((place.folder / "central" / "incoming").iterdir()) == []
+    assert list((place.folder / "central" / "incoming").glob("*.part")) == []
 
 
 async def test_only_what_an_image_names_is_kept(place: Place) -> None:

@@ -122,23 +122,32 @@ async def run_once(
         await session.close()
 
 
-def footprint() -> dict[str, object]:
-    """Return what this process holds of the machine; equal before and after a session."""
+def footprint() -> dict[str, set[str]]:
+    """Return what this process holds of the machine."""
     return {
-        "descriptors": sorted(os.listdir("/proc/self/fd")),
+        "descriptors": set(os.listdir("/proc/self/fd")),
         "children": children(),
         "mounts": mounted(),
         "groups": control_groups(),
     }
 
 
-def mounted() -> list[str]:
+def left_since(before: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Return what this process holds and did not hold before.
+
+    What it lost meanwhile is what others had left to be collected; see `collected`.
+    """
+    now = footprint()
+    return {kind: now[kind] - held for kind, held in before.items() if now[kind] - held}
+
+
+def mounted() -> set[str]:
     """Return mounts a session makes: its own root, and what is bound there.
 
     Tests beside this one, and other programs, mount as they like.
     """
     lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if _OF_A_SESSION.search(line)]
+    return {line for line in lines if _OF_A_SESSION.search(line)}
 
 
 def children() -> set[str]:
