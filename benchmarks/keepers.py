@@ -61,8 +61,15 @@ class Keeper:
         }
         path = os.pathsep.join(part for part in (self.path, os.environ["PATH"]) if part)
         more = {"PATH": path, "DVC_NO_ANALYTICS": "1", "BRANCHLINE_HOME": str(cache / "home")}
-        return {**names, **more}
+        return {**names, **_NO_TIDYING, **more}
 
+
+_NO_TIDYING = {
+    "GIT_CONFIG_COUNT": "2",
+    **{"GIT_CONFIG_KEY_0": "gc.auto", "GIT_CONFIG_VALUE_0": "0"},
+    **{"GIT_CONFIG_KEY_1": "maintenance.auto", "GIT_CONFIG_VALUE_1": "false"},
+}
+"""Git does not tidy up behind the back of whoever is measured next, or take away what is copied."""
 
 _COMMIT: Words = ("git", "commit", "-q", "-m", "x")
 _STATUS: Words = ("git", "status", "--porcelain")
