@@ -66,8 +66,10 @@ class Keeper:
 
 _NO_TIDYING = {
     "GIT_CONFIG_COUNT": "2",
-    **{"GIT_CONFIG_KEY_0": "gc.auto", "GIT_CONFIG_VALUE_0": "0"},
-    **{"GIT_CONFIG_KEY_1": "maintenance.auto", "GIT_CONFIG_VALUE_1": "false"},
+    "GIT_CONFIG_KEY_0": "gc.auto",
+    "GIT_CONFIG_VALUE_0": "0",
+    "GIT_CONFIG_KEY_1": "maintenance.auto",
+    "GIT_CONFIG_VALUE_1": "false",
 }
 """Git does not tidy up behind the back of whoever is measured next, or take away what is copied."""
 
