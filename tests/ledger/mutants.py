@@ -79,7 +79,7 @@ TESTS = {
     "light": ("light",),
     "keeper": ("light",),
     "witness.statements": ("statements",),
-    "package_check": ("package",),
+    "package_check": ("package", "package_report"),
     "standalone.verify": (
         "standalone_parts",
         "standalone_output",

@@ -214,6 +214,26 @@ def test_a_forgery_that_rewrites_the_tile_too_is_noticed_one_level_up(
     assert problem(disk).detail == {"file": "tile/entries/000", "position": 0}
 
 
+def test_a_forgery_further_on_is_named_with_its_bundle(grown: Callable[..., SimulatedDisk]) -> None:
+    """It is the bundle that is wrong, though it is the tile above its tile that shows it."""
+    disk = grown(600)
+    forged = entries(512)[256:]
+    forged[3] = b"forged"
+    disk.edit("tile/entries/001", encode_bundle(forged))
+    disk.edit("tile/0/001", b"".join(map(leaf_hash, forged)))
+    assert problem(disk).detail == {"file": "tile/entries/001", "position": 256}
+
+
+def test_what_follows_the_last_entry_of_a_bundle_is_named(
+    grown: Callable[..., SimulatedDisk],
+) -> None:
+    """Though all entries before it are the very ones that were signed."""
+    disk = grown(300)
+    path = bundle_name(1, 300).path
+    disk.edit(path, disk.read(path) + b"\0")
+    assert problem(disk).detail == {"file": path, "position": 300}
+
+
 def test_a_forgery_that_rewrites_every_tile_contradicts_the_signed_root(
     grown: Callable[..., SimulatedDisk],
 ) -> None:

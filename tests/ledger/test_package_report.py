@@ -13,7 +13,8 @@ from tests.ledger.test_package import _TAMPERED, Change
 from branchline.foundation.encoding import to_base64url
 from branchline.foundation.errors import Corrupt
 from branchline.ledger.entry import MAX_TAGS
-from branchline.ledger.package_check import RECIPE, Step, verify_package
+from branchline.ledger.package_check import Step, verify_package
+from branchline.ledger.standalone.verify import RECIPE
 
 
 def steps_of(folder: Path, data: bytes, policy: str | None = None) -> dict[str, Step]:
