@@ -154,6 +154,12 @@ def test_nested_columns_are_refused_by_name(tmp_path: Path) -> None:
         infer_table("l", path)
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.797e308), (-1.79e308, 0.0), (9e307, 1.79e308)])
+def test_rounding_stays_below_the_largest_number(low: float, high: float) -> None:
+    """A bound that is no finite number would be refused."""
+    assert round_outwards(low, high) == (low, high)
+
+
 @given(st.floats(-1e15, 1e15), st.floats(-1e15, 1e15))
 def test_rounding_only_ever_widens(one: float, other: float) -> None:
     """A suggested range holds all values, and is never a single point."""

@@ -120,6 +120,8 @@ def round_outwards(low: float, high: float) -> tuple[float, float]:
         return low, high
     step = 10.0 ** math.floor(math.log10(width))
     bottom, top = math.floor(low / step) * step, math.ceil(high / step) * step
+    if not (math.isfinite(bottom) and math.isfinite(top)):
+        return low, high  # near the largest number there is
     if bottom == top:
         bottom, top = bottom - step, top + step
     digits = max(0, -math.floor(math.log10(step)))
