@@ -262,11 +262,14 @@ class Aggregators:
         self, course: Course, aggregator: Aggregator, parcels: Sequence[Digest]
     ) -> Combination:
         journey = course.journey
-        updates = await asyncio.gather(*(self._fetch(parcel) for parcel in parcels))
-        state = None if journey.state is None else await self._fetch(journey.state)
-        return await aggregator.combine(
-            journey.round, updates, state, self._stations(course), self._requester(course)
-        )
+        used = [*parcels, *([] if journey.state is None else [journey.state])]
+        # The files are mapped: a journey that is cancelled meanwhile must not let go of them.
+        with self._desk.parcels.reading(used):
+            updates = await asyncio.gather(*(self._fetch(parcel) for parcel in parcels))
+            state = None if journey.state is None else await self._fetch(journey.state)
+            return await aggregator.combine(
+                journey.round, updates, state, self._stations(course), self._requester(course)
+            )
 
     async def _fetch(self, digest: Digest) -> Bytes:
         small = self._desk.store.small_parcel(digest)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -107,12 +108,18 @@ class Parcels:
         if not path.exists():
             raise Corrupt(f"The parcel {digest} was lost here")
         response = web.FileResponse(path, chunk_size=READ_BUFFER)
-        self._read[digest] += 1
-        try:
+        with self.reading([digest]):
             await response.prepare(request)
-        finally:
-            self._read -= Counter([digest])
         return response
+
+    @contextmanager
+    def reading(self, digests: Sequence[Digest]) -> Iterator[None]:
+        """Keep the files of parcels from becoming others while somebody reads them."""
+        self._read += Counter(digests)
+        try:
+            yield
+        finally:
+            self._read -= Counter(digests)
 
     def let_go(self, digests: Collection[Digest]) -> None:
         """Let parcels go that nobody has to fetch any more: their files become the next ones."""
