@@ -22,6 +22,7 @@ from branchline.foundation.encoding import from_base64url
 from branchline.foundation.errors import BranchlineError, Corrupt, NotFound, Refused
 from branchline.foundation.jws import verify_jws
 from branchline.foundation.keys import PublicKeys
+from branchline.foundation.zips import DAMAGED_ZIP
 from branchline.ledger.completeness import FullReader, Kind, LightReader, Reader, read_topic
 from branchline.ledger.entry import ENTRY_TYPE, MAX_TAGS, Entry, open_entry, read_leaf
 from branchline.ledger.package import (
@@ -51,7 +52,6 @@ _FIXED = {README, MAIN, POLICY, VERIFIER, VKEY, LOG_CHECKPOINT}
 _ENTRY = re.compile(r"entries/(0|[1-9][0-9]{0,18})\.(sd-jwt|tlog-proof)")
 _OTHERS = re.compile(r"log/tile/[0-9x/a-z.]+|tags/proof|evidence/[^/]+")
 _MOST_CONTENTS = 1 << 28
-_ZIP_ERRORS = (zipfile.BadZipFile, OSError, RuntimeError, ValueError, EOFError)
 
 Found = dict[str, Any]
 
@@ -154,7 +154,7 @@ def _opened(path: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(path)
     except FileNotFoundError as error:
         raise NotFound(f"There is no package {path}") from error
-    except _ZIP_ERRORS as error:
+    except DAMAGED_ZIP as error:
         raise Corrupt(f"{path} is not a package: {error}") from error
 
 
@@ -189,7 +189,7 @@ class _Case:
         """Return a file's bytes."""
         try:
             return self._archive.read(name)
-        except (*_ZIP_ERRORS, KeyError) as error:
+        except (*DAMAGED_ZIP, KeyError) as error:
             raise Corrupt(f"The package's file {name[:200]} cannot be read") from error
 
     def evidence(self) -> list[str]:

@@ -141,6 +141,25 @@ def test_advisories_come_as_folder_archive_or_file(tmp_path: Path) -> None:
         list(read_advisories(tmp_path / "folder"))
 
 
+def test_a_damaged_archive_of_advisories_is_refused_by_name(tmp_path: Path) -> None:
+    """Wherever the damage is, and never as a crash of the reader."""
+    place = tmp_path / "all.zip"
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("one.json", json.dumps(advisory(affected=[])))
+    good = place.read_bytes()
+    refused = 0
+    for at in range(len(good)):
+        bad = bytearray(good)
+        bad[at] ^= 1 << at % 8
+        place.write_bytes(bytes(bad))
+        try:
+            list(read_advisories(place))
+        except Refused as error:
+            assert "all.zip" in error.refused or ".json" in error.refused
+            refused += 1
+    assert refused > len(good) // 4
+
+
 def test_what_was_not_at_hand_is_said(shelf: Shelf) -> None:
     """Silence is not safety: each kind of data that was missing has its line."""
     report = audit(SMALL, shelf, machine=NOWHERE, offline=True)

@@ -14,7 +14,7 @@ from tests.project.conftest import Scene, quiet
 
 from branchline.foundation.errors import BranchlineError, Conflict, Corrupt, NotFound, Refused
 from branchline.project.activity.verify import verify
-from branchline.project.carrying.bring import Brought, bring
+from branchline.project.carrying.bring import Brought, bring, opened
 from branchline.project.carrying.export import Exported, export
 from branchline.project.carrying.form import BUNDLE, MANIFEST
 
@@ -219,6 +219,26 @@ def test_a_hostile_or_damaged_file_is_refused_by_name(full: Scene, tmp_path: Pat
     assert not [name for name in left if name.endswith(".import") or name == "evil"]
     file.write_bytes(good)
     assert again(full).checked.faults == []
+
+
+def test_a_flipped_bit_in_what_is_read_first_is_refused_or_means_nothing(full: Scene) -> None:
+    """Whatever Python's reader raises of the list of files and of the manifest."""
+    good = exported(full).file.read_bytes()
+    archive, manifest = opened(io.BytesIO(good), "wear.zip")
+    first = archive.getinfo(MANIFEST)
+    begin = first.header_offset
+    places = [*range(begin, begin + 44 + first.compress_size), *range(archive.start_dir, len(good))]
+    refused = 0
+    for at in places:
+        bad = bytearray(good)
+        bad[at] ^= 1 << at % 8
+        try:
+            _, found = opened(io.BytesIO(bytes(bad)), "wear.zip")
+        except (Corrupt, Refused):
+            refused += 1
+        else:
+            assert found == manifest
+    assert refused > len(places) // 3
 
 
 def test_any_flipped_byte_is_noticed_or_means_nothing(full: Scene) -> None:

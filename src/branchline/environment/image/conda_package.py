@@ -13,7 +13,6 @@ import hashlib
 import re
 import shutil
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from branchline.environment.image.wheel import Keeper
 from branchline.environment.lock.model import CondaPackage
 from branchline.foundation.canonical import canonical_json
 from branchline.foundation.errors import Corrupt, Refused
+from branchline.foundation.zips import DAMAGED_ZIP
 
 _PIECE = 1 << 20
 _MOST_FILES = 500_000
@@ -36,7 +36,6 @@ _MOST_GROWTH, _FREE_GROWTH = 100, 64 << 20
 """A package may expand to a hundred times its size, and small ones to 64 MiB."""
 _LONGEST_INFO = 64 << 20
 _LONGEST_RELOCATED = 1 << 30
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 _ENTRY_POINT = re.compile(r"([\w.-]+)\s*=\s*([\w.]+)\s*:\s*([\w.]+)", re.A)
 _PYTHON_FOLDERS = {"site-packages": "lib/python{}/site-packages", "python-scripts": "bin"}
 
@@ -74,7 +73,7 @@ def take_apart(
     try:
         with _archives(file, package.file) as archives:
             _unpack(archives, unpacked, scratch, package.size, what)
-    except _DAMAGED as error:
+    except DAMAGED_ZIP as error:
         raise Corrupt(f"{what} cannot be read: {error}") from error
     info = read_info(unpacked.info, package, what)
     if info.is_python and python is None:

@@ -13,6 +13,7 @@ from branchline.environment.lock.fetch import Pools
 from branchline.environment.lock.model import DebianPackage, Lock, Wheel
 from branchline.environment.lock.sbom import Texts
 from branchline.foundation.errors import Corrupt
+from branchline.foundation.zips import DAMAGED_ZIP
 
 _LONGEST = 4 << 20
 _DOCS = "usr/share/doc/"
@@ -71,5 +72,5 @@ def _metadata(wheel: Wheel, file: Path) -> str:
             name = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
             with archive.open(name) as member:
                 return member.read(_LONGEST).decode("utf-8", "replace")
-    except (zipfile.BadZipFile, StopIteration, OSError) as error:
+    except (*DAMAGED_ZIP, StopIteration) as error:
         raise Corrupt(f"{wheel.file} in the store cannot be read") from error

@@ -28,6 +28,7 @@ import os
 import re
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -555,7 +556,16 @@ _SHAPE: dict[str, Any] = {
     "head": {"position": int, "keeper": str},
     "files": None,
 }
-_ZIP_ERRORS = (zipfile.BadZipFile, OSError, RuntimeError, ValueError, EOFError, KeyError)
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    KeyError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
 
 
 class Files:
@@ -568,7 +578,7 @@ class Files:
             try:
                 self._zip = zipfile.ZipFile(path)
                 infos = self._zip.infolist()
-            except (*_ZIP_ERRORS, NotImplementedError) as error:
+            except _ZIP_ERRORS as error:
                 raise Failed(f"{path} is not a package: {error}") from error
             self.names = [info.filename for info in infos]
             if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
@@ -588,7 +598,7 @@ class Files:
                 return self._zip.read(name)
             with open(os.path.join(self._folder, *name.split("/")), "rb") as file:
                 return file.read()
-        except (*_ZIP_ERRORS, NotImplementedError) as error:
+        except _ZIP_ERRORS as error:
             raise Failed(f"The package's file {name:.200} cannot be read") from error
 
 

@@ -7,12 +7,15 @@ import os
 import secrets
 import shutil
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from branchline.foundation.digest import digest_from
 from branchline.foundation.durable import make_folder
 from branchline.foundation.errors import Conflict, Corrupt, NotFound, Refused, Unavailable
+from branchline.foundation.zips import DAMAGED_ZIP
 from branchline.project.activity.verify import Checked, verify
 from branchline.project.carrying.form import (
     BUNDLE,
@@ -71,18 +74,35 @@ def bring(file: Path, folder: Path | None, progress: Progress) -> Brought:
     """
     if not file.is_file():
         raise NotFound(f"There is no file {file}")
-    try:
-        with zipfile.ZipFile(file) as archive:
-            entries = check_entries(archive.infolist())
-            manifest = read_manifest(archive.read(MANIFEST), entries)
+    with file.open("rb") as stream:
+        archive, manifest = opened(stream, file.name)
+        with archive:
             where = folder or Path(manifest.name)
             if where.exists() and (not where.is_dir() or any(where.iterdir())):
                 raise Conflict(f"There is something at {where}", advice="Choose a new folder")
             return _bring(archive, manifest, where, progress)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+
+
+def opened(stream: BinaryIO, name: str) -> tuple[zipfile.ZipFile, Manifest]:
+    """Read what an export says it holds; no content is read yet.
+
+    Args:
+        stream: The file.
+        name: What it is called in sentences.
+
+    Raises:
+        Refused: It is no export.
+        Corrupt: It is damaged, or no zip.
+    """
+    try:
+        archive = zipfile.ZipFile(stream)
+        entries = check_entries(archive.infolist())
+        text = archive.read(MANIFEST)
+    except DAMAGED_ZIP as error:
         raise Corrupt(
-            f"{file.name} is damaged, or no zip at all: {error}", advice="Have it made again"
+            f"{name} is damaged, or no zip at all: {error}", advice="Have it made again"
         ) from error
+    return archive, read_manifest(text, entries)
 
 
 def _bring(
@@ -189,18 +209,25 @@ def _contents(
 def _write(archive: zipfile.ZipFile, content: Content, place: Path) -> None:
     """Write one file of the zip, no more than it says it has, and only if it is what it says."""
     state, size = hashlib.sha256(), 0
-    try:
-        with archive.open(content.file) as source, place.open("xb") as target:
-            while piece := source.read(_PIECE):
-                size += len(piece)
-                if size > content.size:
-                    break
-                state.update(piece)
-                target.write(piece)
-    except zipfile.BadZipFile as error:
-        raise Corrupt(f"{shown(content.file)} in the export is damaged") from error
+    with place.open("xb") as target:
+        for piece in _pieces(archive, content.file):
+            size += len(piece)
+            if size > content.size:
+                break
+            state.update(piece)
+            target.write(piece)
     if size != content.size or digest_from(state.digest()) != content.digest:
         raise Corrupt(f"{shown(content.file)} in the export is not what {MANIFEST} says it is")
+
+
+def _pieces(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
+    """Yield what a file of the zip holds; only what reading raises is the zip's fault."""
+    try:
+        with archive.open(name) as source:
+            while piece := source.read(_PIECE):
+                yield piece
+    except DAMAGED_ZIP as error:
+        raise Corrupt(f"{shown(name)} in the export is damaged") from error
 
 
 def _paths(paths: set[str]) -> str:

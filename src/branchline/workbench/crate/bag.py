@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-import zlib
 from collections.abc import Mapping
 from uuid import NAMESPACE_URL, uuid5
 
@@ -16,6 +15,7 @@ from branchline.foundation.encoding import from_base64url
 from branchline.foundation.errors import Corrupt, Refused
 from branchline.foundation.jws import read_kid, sign_jws, verify_jws
 from branchline.foundation.keys import Identity, PublicKeys
+from branchline.foundation.zips import DAMAGED_ZIP
 
 PAYLOAD = "data/"
 SIGNATURE = "signature.jws"
@@ -25,8 +25,6 @@ _MANIFEST, _TAGS = "manifest-sha512.txt", "tagmanifest-sha512.txt"
 _DECLARATION = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 _MOMENT = (1980, 1, 1, 0, 0, 0)
 _MOST_FILES, _MOST_BYTES = 5000, 2 << 30
-_DAMAGED = (ValueError, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error)
-"""What Python's own reader raises for a ZIP file that is none, or is encrypted."""
 
 
 class Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,7 +114,7 @@ def _unzipped(data: bytes) -> dict[str, bytes]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         entries = archive.infolist()
-    except (*_DAMAGED, zipfile.BadZipFile) as error:
+    except DAMAGED_ZIP as error:
         raise Refused("The crate is not a ZIP file", advice=advice) from error
     if len(entries) > _MOST_FILES or sum(e.file_size for e in entries) > _MOST_BYTES:
         raise Refused(f"The crate holds more than {_MOST_FILES} files or {_MOST_BYTES >> 30} GiB")
@@ -137,7 +135,7 @@ def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(entry) as stream:
             data = stream.read(entry.file_size + 1)
-    except (*_DAMAGED, zipfile.BadZipFile) as error:
+    except DAMAGED_ZIP as error:
         raise Corrupt(f"The crate's file {entry.filename[:80]!r} is damaged") from error
     if len(data) != entry.file_size:
         raise Corrupt(f"The crate's file {entry.filename[:80]!r} is not as long as it says")

@@ -15,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 from branchline.environment.lock.audit.findings import Weakness
 from branchline.foundation.decoding import decode_json
 from branchline.foundation.errors import Refused
+from branchline.foundation.zips import DAMAGED_ZIP
 
 _ECOSYSTEM = "PyPI"
 _LONGEST = 1 << 24
@@ -67,10 +68,8 @@ def read_advisories(place: Path) -> Iterator[Advisory]:
         return
     data = place.read_bytes()
     if zipfile.is_zipfile(io.BytesIO(data)):
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            for member in archive.infolist()[:_MOST]:
-                if member.filename.endswith(".json") and member.file_size <= _LONGEST:
-                    yield from _parse(archive.read(member), member.filename)
+        for name, text in _members(data, str(place)):
+            yield from _parse(text, name)
     else:
         yield from _parse(data, str(place))
 
@@ -93,6 +92,16 @@ def known_to_advisories(
     for same in found.values():
         # An advisory may name a package more than once: one entry for each line of versions.
         yield max(same, key=lambda weakness: weakness.fixed)
+
+
+def _members(data: bytes, what: str) -> Iterator[tuple[str, bytes]]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for member in archive.infolist()[:_MOST]:
+                if member.filename.endswith(".json") and member.file_size <= _LONGEST:
+                    yield member.filename, archive.read(member)
+    except DAMAGED_ZIP as error:
+        raise Refused(f"{what} is a damaged zip: {error}", advice="Fetch it again") from error
 
 
 def _parse(data: bytes, what: str) -> Iterator[Advisory]:
