@@ -12,12 +12,11 @@ from click.testing import CliRunner
 from tests.project.conftest import Scene, quiet, run
 
 from branchline.cli.root import root
-from branchline.foundation.errors import Conflict, NotFound, Refused
+from branchline.foundation.errors import BranchlineError, Conflict, NotFound, Refused, Unavailable
 from branchline.foundation.keys import Identity
 from branchline.project.activity.feed import feed
 from branchline.project.activity.verify import verify
 from branchline.project.cloning import clone
-from branchline.project.git.command import GitFailed
 
 
 def commit_entry(scene: Scene, path: str, content: str, mode: str = "100644") -> None:
@@ -35,6 +34,28 @@ def commit_entry(scene: Scene, path: str, content: str, mode: str = "100644") ->
     loose = ("-c", "core.protectNTFS=false", "-c", "core.protectHFS=false")
     scene.git(*loose, "update-index", "--add", "--cacheinfo", f"{mode},{name},{path}")
     scene.git("commit", "-q", "--no-verify", "-m", "hostile")
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "sentence"),
+    [
+        ("{here}/nowhere", NotFound, "There is no repository at .*nowhere"),
+        ("{here}", NotFound, "There is no repository at"),
+        ("http://me:s3cret@127.0.0.1:9/x", Unavailable, "The connection to http://127.0.0.1:9/x"),
+    ],
+)
+def test_a_place_that_cannot_be_cloned_is_told_without_its_secret(
+    tmp_path: Path, source: str, kind: type[BranchlineError], sentence: str
+) -> None:
+    """In a sentence with what to do, and in what is said under way; nothing is left behind."""
+    here = tmp_path / "here"
+    here.mkdir()
+    told: list[str] = []
+    with pytest.raises(kind, match=sentence) as caught:
+        clone(source.format(here=here), tmp_path / "clone", told.append)
+    assert "s3cret" not in f"{caught.value} {told}"
+    assert caught.value.advice
+    assert [path.name for path in tmp_path.iterdir() if "clone" in path.name] == []
 
 
 def test_a_clone_works_on_by_itself(scene: Scene, tmp_path: Path) -> None:
@@ -152,7 +173,7 @@ def test_what_is_no_project_is_refused(scene: Scene, tmp_path: Path) -> None:
     scene.git("commit", "-q", "--no-verify", "-m", "no project any more")
     with pytest.raises(Refused, match="no project"):
         clone(str(scene.root), tmp_path / "clone", quiet)
-    with pytest.raises(GitFailed):
+    with pytest.raises(NotFound):
         clone(str(tmp_path / "nowhere"), tmp_path / "clone", quiet)
     with pytest.raises(Conflict, match="something at"):
         clone(str(scene.root), scene.root, quiet)

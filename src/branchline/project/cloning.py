@@ -17,9 +17,10 @@ from branchline.project.activity.chain import Fault
 from branchline.project.activity.verify import verify
 from branchline.project.data.guard import install_hook
 from branchline.project.finding import FILE
-from branchline.project.git.command import Git, call
+from branchline.project.git.command import Git, GitFailed, call
 from branchline.project.git.environment import clean_environment
 from branchline.project.git.intake import Progress, read_objects
+from branchline.project.git.trouble import scrubbed, trouble
 from branchline.project.names import check_names
 from branchline.project.place import Project
 from branchline.project.saving import check_link
@@ -89,7 +90,7 @@ def clone(
         Refused: The address is of a kind that runs programs; or something in the project cannot be
             laid out everywhere; or it is no project.
         Conflict: There is something at the folder.
-        GitFailed: It cannot be reached.
+        Unavailable, NotFound, NotAllowed, GitFailed: It cannot be reached.
     """
     source = checked_source(source)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -97,11 +98,14 @@ def clone(
     parent = make_folder(folder.absolute().parent, 0o755)
     waiting = parent / f".{folder.name}.{secrets.token_hex(4)}.clone"
     try:
-        progress(f"fetching {source}")
+        progress(f"fetching {scrubbed(source)}")
         words = ("clone", "--quiet", "--no-checkout", "--no-recurse-submodules", "--template=")
         environment = clean_environment(way.settings, network=True)
         where = (f"--origin={way.remote}", "--", source, str(waiting))
-        call(("git", *words, *where), parent, environment)
+        try:
+            call(("git", *words, *where), parent, environment)
+        except GitFailed as error:
+            raise trouble(scrubbed(source), error.refused, known=False) from None
         fetched = Project(waiting)
         if fetched.git.head() is None:
             raise NotFound("There is nothing in it yet", advice="Begin one with 'branchline init'")

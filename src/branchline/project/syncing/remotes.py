@@ -16,9 +16,9 @@ from branchline.project.git.command import user
 from branchline.project.git.environment import clean_environment
 from branchline.project.git.intake import Progress
 from branchline.project.git.settings import check_network
+from branchline.project.git.trouble import scrubbed, trouble
 from branchline.project.merging.clash import label_of
 from branchline.project.place import Project
-from branchline.project.syncing.trouble import scrubbed, trouble
 
 _STEP = re.compile(r"^(?:remote: )?([A-Z][a-z]+ing objects): +([0-9]+)%")
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,60}$")

@@ -13,6 +13,7 @@ from branchline.project.activity.record import Detail, Signed
 from branchline.project.data.places import check_lines
 from branchline.project.git.intake import Progress
 from branchline.project.git.landing import differences, land
+from branchline.project.git.trouble import from_there, trouble
 from branchline.project.merging.looking import check_new
 from branchline.project.merging.merge import Merged, check_same_project, go_on, waiting
 from branchline.project.merging.pending import How, Pending
@@ -29,7 +30,6 @@ from branchline.project.syncing.remotes import (
     talk,
 )
 from branchline.project.syncing.telling import count_commits, is_work
-from branchline.project.syncing.trouble import from_there, trouble
 
 _ANNEX = "git-annex"
 _TRIES = 6

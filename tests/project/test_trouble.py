@@ -12,7 +12,7 @@ from branchline.foundation.errors import (
     Unavailable,
 )
 from branchline.project.git.command import GitFailed
-from branchline.project.syncing.trouble import trouble
+from branchline.project.git.trouble import trouble
 
 CASES: list[tuple[str, type[BranchlineError]]] = [
     ("fatal: unable to access 'https://h/': Could not resolve host: h", Unavailable),

@@ -50,18 +50,20 @@ def scrubbed(text: str) -> str:
     return _SECRET.sub("//", text)
 
 
-def trouble(remote: str, said: str) -> BranchlineError:
+def trouble(remote: str, said: str, *, known: bool = True) -> BranchlineError:
     """Return the error for what git said of another place.
 
     Args:
-        remote: What git calls it.
+        remote: What git calls it; or its address, if git does not know it yet.
         said: All that git printed on standard error.
+        known: Whether git has spoken with it before, as with a remote that is synced with.
     """
+    again = "Sync again" if known else "Try again"
     low = said.lower()
     if any(sign in low for sign in _FULL):
         return Unavailable(
             f"There is no space left, here or at {remote}",
-            advice="Free some, and sync again: what arrived is kept",
+            advice=f"Free some. {again}: what arrived is kept" if known else f"Free some. {again}",
         )
     refused = from_there(said)
     if any(sign in low for sign in _CLOSED):
@@ -70,6 +72,11 @@ def trouble(remote: str, said: str) -> BranchlineError:
             advice="Look at your key or token for it",
         )
     if any(sign in low for sign in _MISSING):
+        if not known:
+            return NotFound(
+                f"There is no repository at {remote}, or not for you",
+                advice="Look at the address: a project's folder, https or ssh",
+            )
         return NotFound(
             f"There is no repository at {remote} any more, or not for you",
             advice=f"Look at its address with 'git remote get-url {remote}'",
@@ -77,7 +84,7 @@ def trouble(remote: str, said: str) -> BranchlineError:
     if any(sign in low for sign in _BROKEN):
         return Unavailable(
             f"The connection to {remote} failed or broke",
-            advice="Sync again; nothing is lost, and what arrived is kept",
+            advice=f"{again}; nothing is lost{', and what arrived is kept' if known else ''}",
         )
     if refused:
         return Refused(f"{remote} refused: {refused}")
