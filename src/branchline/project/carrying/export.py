@@ -9,19 +9,27 @@ import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
 from branchline.foundation.clock import SystemClock, rfc3339
-from branchline.foundation.digest import digest_from, digest_of
+from branchline.foundation.digest import Digest, digest_from, digest_of
 from branchline.foundation.durable import sync_folder
 from branchline.foundation.errors import Conflict, Corrupt, NotFound, Refused
 from branchline.foundation.keys import Identity
-from branchline.project.activity.files import FOLDER, Recorder, record_names
+from branchline.project.activity.files import (
+    BLOBS,
+    FOLDER,
+    Recorder,
+    blob_name,
+    read_blob,
+    record_names,
+)
 from branchline.project.activity.record import Detail
-from branchline.project.carrying.crate import described
+from branchline.project.carrying.crate import described, written
 from branchline.project.carrying.form import (
     BUNDLE,
     CRATE,
@@ -137,7 +145,9 @@ def export(
                 found = [made.content(key, entries) for key in wanted if key not in gone]
                 manifest = _manifest(project, refs, history, found, missing, left_out)
                 if crate:
-                    _add(archive, CRATE, described(project, manifest, entries))
+                    blobs = partial(_blob, project, {each.key for each in found})
+                    graph = described(project, manifest, entries, paths_of_keys(git), blobs)
+                    _add(archive, CRATE, written(graph))
                 text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
                 _add(archive, MANIFEST, text + b"\n")
             out.flush()
@@ -241,6 +251,17 @@ def _refs(project: Project) -> dict[str, str]:
 
 def _place(project: Project, key: str) -> Path:
     return project.root / ".git/annex/objects" / object_place(key)
+
+
+def _blob(project: Project, held: set[str], digest: Digest) -> bytes | None:
+    """Return what a record names, if the export holds it: in its history, or as a content."""
+    place = project.root / BLOBS / blob_name(digest)
+    if place.is_symlink() and key_in_link(os.readlink(place)) not in held:
+        return None
+    try:
+        return read_blob(project, digest)
+    except (NotFound, Corrupt):
+        return None
 
 
 def _absent(key: str, paths: set[str], why: str) -> Absent:

@@ -9,9 +9,11 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
+from branchline.foundation.clock import SystemClock, rfc3339
 from branchline.foundation.errors import NotFound
 
 KEPT = 1 << 20
@@ -28,6 +30,8 @@ class Ended:
         stdout: What it printed, the middle left out where it is long.
         stderr: Likewise.
         resources: Seconds of wall clock and processor, and peak memory.
+        began: When it was started, RFC 3339.
+        ended: When it had ended.
     """
 
     code: int
@@ -35,6 +39,8 @@ class Ended:
     stdout: bytes
     stderr: bytes
     resources: Mapping[str, float]
+    began: str
+    ended: str
 
 
 def execute(
@@ -57,7 +63,7 @@ def execute(
     Raises:
         NotFound: There is no such program.
     """
-    began = time.monotonic()
+    at, began = SystemClock().now(), time.monotonic()
     # Ctrl-C reaches the command, too; what it did until then is put on record.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN) if _main() else None
     try:
@@ -85,14 +91,18 @@ def execute(
         if before is not None:
             signal.signal(signal.SIGINT, before)
     code = process.returncode
+    seconds = round(time.monotonic() - began, 3)
     resources = {
-        "seconds": round(time.monotonic() - began, 3),
+        "seconds": seconds,
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
         "peak_bytes": usage.ru_maxrss * 1024,
     }
     stdout, stderr = (side.kept() for side in sides)
     interrupted = code in (-signal.SIGINT, 128 + signal.SIGINT)
-    return Ended(128 - code if code < 0 else code, interrupted, stdout, stderr, resources)
+    told = 128 - code if code < 0 else code
+    # A clock that was set meanwhile does not turn the two round.
+    until = at + timedelta(seconds=seconds)
+    return Ended(told, interrupted, stdout, stderr, resources, rfc3339(at), rfc3339(until))
 
 
 class _Side(threading.Thread):

@@ -308,6 +308,7 @@ def _record(
     if ended is not None:
         details += [
             Detail("resources", dict(ended.resources)),
+            Detail("metadata", {"began": ended.began, "ended": ended.ended}),
             recorder.keep("stdout", ended.stdout, "text/plain"),
             recorder.keep("stderr", ended.stderr, "text/plain"),
         ]

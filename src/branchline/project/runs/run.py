@@ -157,6 +157,7 @@ def _record(
         recorder.keep_json("inputs", _listed(before.inputs, {"declared": list(order.inputs)})),
         recorder.keep_json("outputs", _listed(outputs, declared)),
         Detail("resources", dict(ended.resources)),
+        Detail("metadata", {"began": ended.began, "ended": ended.ended}),
         Detail("seed", order.seed),
         Detail("environment", place.as_json()),
         recorder.keep("stdout", ended.stdout, "text/plain"),

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from branchline.foundation.crates import DONE, FAILED, Entity, moment, one_or_all, ref
 from branchline.journey import acts
 from branchline.journey.verify_case import Case, Placed
 from branchline.workbench.crate.prov import entry_iri, name_of
 
-Entity = dict[str, Any]
-
 WORKFLOW, PROJECT = "workflow/train.toml", "#project"
 SHA256 = "https://www.iana.org/assignments/named-information#sha-256"
 _SHP = "https://w3id.org/shp#"
-_DONE, _FAILED = (
-    "http://schema.org/CompletedActionStatus",
-    "http://schema.org/FailedActionStatus",
-)
-
-
-def ref(id: str) -> Entity:
-    """Point to an entity of the crate."""
-    return {"@id": id}
-
-
-def one_or_all(entities: list[Entity]) -> Entity | list[Entity]:
-    """Return a list's only entity, or the list: RO-Crate spells one value as one value."""
-    return entities[0] if len(entities) == 1 else entities
 
 
 def station_id(name: str) -> str:
@@ -72,8 +56,8 @@ def combining_actions(case: Case, results: list[str]) -> Iterator[Entity]:
             "agent": ref("#aggregator"),
             "object": one_or_all([ref(f"#output-{s}-{act.round}") for s in sorted(act.inputs)]),
             **_results(results if act.result is not None else []),
-            "endTime": act.at,
-            "actionStatus": _DONE,
+            "endTime": moment(act.at),
+            "actionStatus": DONE,
             "identifier": entry_iri(placed),
         }
 
@@ -107,8 +91,8 @@ def _accepted(placed: Placed, act: acts.StopAccepted, station: str) -> Iterator[
         "name": f"{station} fetched the train",
         "object": ref("workflow/"),
         "agent": ref(station_id(station)),
-        "endTime": act.at,
-        "actionStatus": _DONE,
+        "endTime": moment(act.at),
+        "actionStatus": DONE,
         "identifier": entry_iri(placed),
     }
     yield _assess(placed, station, "CheckValue", "Digest and signature check", instrument=SHA256)
@@ -134,8 +118,8 @@ def _assess(
         "instrument": ref(instrument),
         "object": [ref("workflow/"), ref(PROJECT)],
         "agent": ref(station_id(station)),
-        "endTime": placed.act.at,
-        "actionStatus": _FAILED if failed else _DONE,
+        "endTime": moment(placed.act.at),
+        "actionStatus": FAILED if failed else DONE,
         "identifier": entry_iri(placed),
     }
     return made | ({"error": failed} if failed else {})
@@ -150,7 +134,7 @@ def _execution(case: Case, placed: Placed, act: acts.StopReleased) -> Entity:
         "agent": ref(requester_id(case)),
         "object": ref(f"#dataset-{act.station}"),
         "result": ref(f"#output-{act.station}-{act.round}"),
-        "endTime": act.at,
-        "actionStatus": _DONE,
+        "endTime": moment(act.at),
+        "actionStatus": DONE,
         "identifier": entry_iri(placed),
     }

@@ -7,6 +7,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from branchline import __version__
+from branchline.foundation.crates import (
+    CONTEXT,
+    DONE,
+    PROCESS_RUN,
+    Entity,
+    descriptor,
+    moment,
+    one_or_all,
+    profile,
+    ref,
+)
 from branchline.journey import acts
 from branchline.journey.verify_case import Case
 from branchline.train.manifest import Manifest
@@ -14,26 +25,18 @@ from branchline.workbench.crate.actions import (
     PROJECT,
     SHA256,
     WORKFLOW,
-    Entity,
     combining_actions,
-    one_or_all,
     output_entities,
-    ref,
     requester_id,
     station_id,
     stop_actions,
 )
 
-METADATA, PROVENANCE = "ro-crate-metadata.json", "provenance.jsonld"
-CONTEXT = [
-    "https://w3id.org/ro/crate/1.2/context",
-    {"shp": "https://w3id.org/shp#"},
-]
-_CRATE, _FIVE_SAFES = "https://w3id.org/ro/crate/1.2", "https://w3id.org/5s-crate/0.4"
-_PROCESS, _WORKFLOW_CRATE = (
-    "https://w3id.org/ro/wfrun/process/0.5",
-    "https://w3id.org/workflowhub/workflow-ro-crate/1.0",
-)
+PROVENANCE = "provenance.jsonld"
+_CONTEXT = [CONTEXT, {"shp": "https://w3id.org/shp#"}]
+_SHA512 = "https://www.iana.org/assignments/named-information#sha-512"
+_FIVE_SAFES = "https://w3id.org/5s-crate/0.4"
+_WORKFLOW_CRATE = "https://w3id.org/workflowhub/workflow-ro-crate/1.0"
 _TYPES = {".arrow": "application/vnd.apache.arrow.stream", ".toml": "application/toml"}
 
 
@@ -68,21 +71,15 @@ def describe(
         "license": ref("#terms"),
         "author": ref(requester_id(case)),
         "publisher": ref(requester_id(case)),
-        "conformsTo": [ref(_FIVE_SAFES), ref(_PROCESS)],
+        "conformsTo": [ref(_FIVE_SAFES), ref(PROCESS_RUN)],
         "mainEntity": ref("workflow/"),
         "sourceOrganization": ref(PROJECT),
         "mentions": [ref(action["@id"]) for action in actions],
         "hasPart": [ref(path) for path in parts],
     }
-    head: Entity = {
-        "@id": METADATA,
-        "@type": "CreativeWork",
-        "about": ref("./"),
-        "conformsTo": ref(_CRATE),
-    }
-    graph = [head, root, *_frame(case, manifest, files), *actions, *output_entities(case)]
+    graph = [descriptor(), root, *_frame(case, manifest, files), *actions, *output_entities(case)]
     graph += [_file(path, data) for path, data in files.items() if path != WORKFLOW]
-    return {"@context": CONTEXT, "@graph": graph}
+    return {"@context": _CONTEXT, "@graph": graph}
 
 
 def _frame(case: Case, manifest: Manifest, files: Mapping[str, bytes]) -> Iterator[Entity]:
@@ -104,13 +101,21 @@ def _frame(case: Case, manifest: Manifest, files: Mapping[str, bytes]) -> Iterat
     yield from _workflow(case, manifest, files)
     yield from _parties(case)
     for iri, name in _PROFILES.items():
-        yield {"@id": iri, "@type": ["CreativeWork", "Profile"], "name": name}
+        yield profile(iri, name)
+    # Five Safes names the algorithm, and Process Run Crate wants what made the values as software.
+    yield {
+        "@id": _SHA512,
+        "@type": "SoftwareApplication",
+        "name": "SHA-512, by which the bag's files are named",
+        "version": "FIPS 180-4",
+        "url": ref(_SHA512),
+    }
     yield {"@id": SHA256, "@type": "CreativeWork", "name": "SHA-256, by which trains are named"}
 
 
 _PROFILES = {
     _FIVE_SAFES: "Five Safes RO-Crate profile 0.4",
-    _PROCESS: "Process Run Crate 0.5",
+    PROCESS_RUN: "Process Run Crate 0.5",
     _WORKFLOW_CRATE: "Workflow RO-Crate profile 1.0",
 }
 
@@ -141,6 +146,7 @@ def _workflow(case: Case, manifest: Manifest, files: Mapping[str, bytes]) -> Ite
         "@type": "ComputerLanguage",
         "name": "Branchline train",
         "version": __version__,
+        "url": "urn:branchline:language:train",
     }
 
 
@@ -165,7 +171,8 @@ def _parties(case: Case) -> Iterator[Entity]:
         "@id": "#aggregator",
         "@type": "SoftwareApplication",
         "name": f"The aggregator, at {case.study.aggregator}",
-        "softwareVersion": __version__,
+        "version": __version__,
+        "url": "urn:branchline:program:aggregator",
     }
     yield from _datasets(case)
 
@@ -189,10 +196,10 @@ def _publishing(case: Case, published: str) -> Entity:
         "additionalType": ref("https://w3id.org/shp#GenerateCheckValue"),
         "name": "The crate was written and its check values made",
         "object": ref("./"),
-        "instrument": ref("https://www.iana.org/assignments/named-information#sha-512"),
+        "instrument": ref(_SHA512),
         "agent": ref(requester_id(case)),
-        "endTime": published,
-        "actionStatus": "http://schema.org/CompletedActionStatus",
+        "endTime": moment(published),
+        "actionStatus": DONE,
     }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from branchline.foundation.canonical import canonical_json, parse_json
 from branchline.foundation.clock import Clock, rfc3339
+from branchline.foundation.crates import METADATA
 from branchline.foundation.errors import Refused
 from branchline.foundation.keys import Identity
 from branchline.journey.messages import Evidence
@@ -23,7 +24,7 @@ from branchline.journey.verify import (
 from branchline.journey.verify_case import Case
 from branchline.train.bundle import open_bundle
 from branchline.workbench.crate.bag import Signed, read_bag, write_bag
-from branchline.workbench.crate.describe import METADATA, PROVENANCE, describe
+from branchline.workbench.crate.describe import PROVENANCE, describe
 from branchline.workbench.crate.prov import provenance
 
 _FOLDER = "result/"
