@@ -18,7 +18,7 @@ from branchline.project.activity.files import value_of
 from branchline.project.activity.verify import verify
 from branchline.project.beginning import begin
 from branchline.project.differing import changes_of
-from branchline.project.git import intake
+from branchline.project.git import reading
 from branchline.project.place import Project
 from branchline.project.saving import add
 
@@ -68,21 +68,23 @@ def test_many_files_of_few_contents_come_in_at_once(scene: Scene) -> None:
     scene.annex("fsck", "--quiet", "--fast")
 
 
+@pytest.mark.parametrize("large", [4 << 20, 1])
 def test_one_file_that_cannot_be_read_stops_the_others(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, large: int
 ) -> None:
     """What came in before it is in; nothing is lost; the next save takes all."""
     for i in range(500):
         scene.write(f"data/{i}.csv", f"{i}\n")
-    real = intake._hashed
+    real = reading.read_file
 
-    def fails(file: str, path: str, secret: object, *, durable: bool) -> object:
+    def fails(file: str, path: str, secret: None, *, durable: bool) -> reading.Read:
         if path == "data/250.csv":
             raise PermissionError(13, "Permission denied", file)
-        return real(file, path, secret, durable=durable)  # type: ignore[arg-type]
+        return real(file, path, secret, durable=durable)
 
     with monkeypatch.context() as patch:
-        patch.setattr(intake, "_hashed", fails)
+        patch.setattr(reading, "read_file", fails)
+        patch.setattr(reading, "_LARGE", large)
         with pytest.raises(PermissionError):
             scene.save()
     for i in range(500):
@@ -218,20 +220,54 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
 ) -> None:
     """It stays what it is, writable, with all that was written; the next save takes it."""
     file = scene.write("data/growing", "one\n")
-    real = intake._link
+    real = os.link
 
-    def grow(path: str, place: str, digest: bytes, secret: None) -> None:
-        real(path, place, digest, secret)
+    def grow(path: str, place: str, *, follow_symlinks: bool) -> None:
+        real(path, place, follow_symlinks=follow_symlinks)
         with file.open("a") as more:
             more.write("two\n")
 
     with monkeypatch.context() as patch:
-        patch.setattr(intake, "_link", grow)
+        patch.setattr(os, "link", grow)
         with pytest.raises(Conflict, match="changed while it was read"):
             scene.save()
     assert file.read_text() == "one\ntwo\n"
     assert file.stat().st_mode & 0o200
     assert scene.save().entries[0].content == digest_of(b"one\ntwo\n")
+    scene.annex("fsck", "--quiet")
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_file_with_another_name_elsewhere_stays_writable_there(
+    scene: Scene, tmp_path: Path, count: int
+) -> None:
+    """Its content is copied; few files and many are made durable in ways of their own."""
+    elsewhere = [tmp_path / f"{i}.csv" for i in range(count)]
+    (scene.root / "data").mkdir(exist_ok=True)
+    for i, file in enumerate(elsewhere):
+        file.write_text(f"row {i}\n")
+        os.link(file, scene.root / f"data/{i}.csv")
+    assert len(scene.save().entries) == count
+    for i, file in enumerate(elsewhere):
+        assert file.stat().st_mode & 0o200
+        file.write_text("changed by whoever has it, too")
+        assert (scene.root / f"data/{i}.csv").is_symlink()
+        assert (scene.root / f"data/{i}.csv").read_text() == f"row {i}\n"
+        assert not (scene.root / f"data/{i}.csv").stat().st_mode & 0o222
+    scene.annex("fsck", "--quiet")
+
+
+def test_large_files_that_are_read_ahead_come_in_as_all_others(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever their order among small ones."""
+    monkeypatch.setattr(reading, "_LARGE", 100)
+    for i in range(40):
+        scene.write(f"data/{i:02}.bin", bytes([i]) * (5 if i % 3 else 500))
+    content = {entry.path: entry.content for entry in scene.save().entries}
+    for i in range(40):
+        assert content[f"data/{i:02}.bin"] == digest_of(bytes([i]) * (5 if i % 3 else 500))
+        assert (scene.root / f"data/{i:02}.bin").read_bytes() == bytes([i]) * (5 if i % 3 else 500)
     scene.annex("fsck", "--quiet")
 
 

@@ -19,7 +19,8 @@ from branchline.project.data.guard import install_hook
 from branchline.project.finding import FILE
 from branchline.project.git.command import Git, GitFailed, call
 from branchline.project.git.environment import clean_environment
-from branchline.project.git.intake import Progress, read_objects
+from branchline.project.git.intake import Progress
+from branchline.project.git.objects import read_objects
 from branchline.project.git.trouble import scrubbed, trouble
 from branchline.project.names import check_names
 from branchline.project.place import Project

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from branchline.project.changes import LINK, WORDS, Change, read_changes
-from branchline.project.git.intake import read_objects
 from branchline.project.git.keys import key_in_pointer
+from branchline.project.git.objects import read_objects
 from branchline.project.place import Project
 
 _MOST = 100

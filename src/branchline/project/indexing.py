@@ -18,8 +18,8 @@ from branchline.foundation.digest import Digest
 from branchline.foundation.errors import BranchlineError
 from branchline.project.activity.files import FOLDER, RECORD, read_blob
 from branchline.project.activity.record import LARGEST, Detail, Record, read_record
-from branchline.project.git.intake import read_objects
 from branchline.project.git.keys import key_in_pointer
+from branchline.project.git.objects import read_objects
 from branchline.project.place import Project
 
 VERSION = 2

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from branchline.project.git.intake import read_objects
 from branchline.project.git.keys import digest_of_key, key_in_link, size_of_key
+from branchline.project.git.objects import read_objects
 from branchline.project.place import Project
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"

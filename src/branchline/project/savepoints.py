@@ -35,7 +35,7 @@ from branchline.project.activity.marks import Mark
 from branchline.project.changes import Change
 from branchline.project.choosing import is_closed
 from branchline.project.differing import changes_of
-from branchline.project.git.intake import read_objects
+from branchline.project.git.objects import read_objects
 from branchline.project.manifest import kind_of, printable_path
 from branchline.project.place import Project
 

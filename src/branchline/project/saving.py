@@ -20,9 +20,10 @@ from branchline.project.changes import MODULE, Change
 from branchline.project.choosing import chooser, exposed, is_closed
 from branchline.project.data.naming import needed
 from branchline.project.differing import changes_of, unlocked_among
-from branchline.project.git.intake import WAITING, Progress, Taken, register, take_in
+from branchline.project.git.intake import WAITING, Progress, Taken, take_in
 from branchline.project.git.keyed import BACKEND
 from branchline.project.git.keys import key_in_link, object_place
+from branchline.project.git.telling import register
 from branchline.project.manifest import Entry, kind_of, manifest
 from branchline.project.merging.pending import read_pending
 from branchline.project.names import check_names, shown
@@ -331,8 +332,8 @@ def _take_in(
         project.annex.add(chosen["ask"])
     if chosen["force"]:
         project.annex.add(chosen["force"], backend=BACKEND)
-    taken = take_in(root, chosen["annex"], progress)
-    taken += take_in(root, chosen["keyed"], progress, secret)
+    taken = take_in(root, {path: sizes[path] for path in chosen["annex"]}, progress)
+    taken += take_in(root, {path: sizes[path] for path in chosen["keyed"]}, progress, secret)
     taken += _known_links(project, links)
     done = {*theirs, *(each.path for each in taken)}
     return taken, [c.path for c in changes if c.unstaged != "D" and c.path not in done]

@@ -21,7 +21,7 @@ from branchline.project.cloning import look_through
 from branchline.project.description import read_description
 from branchline.project.finding import FILE
 from branchline.project.git.command import Git
-from branchline.project.git.intake import read_objects
+from branchline.project.git.objects import read_objects
 from branchline.project.manifest import EMPTY_TREE
 from branchline.project.names import shown
 

@@ -11,7 +11,7 @@ from branchline.central.hub.store import HubStore
 from branchline.foundation.errors import Conflict, Corrupt, NotAllowed
 from branchline.project.activity.record import Signed, check_signature, read_record
 from branchline.project.git.command import Git
-from branchline.project.git.intake import read_objects
+from branchline.project.git.objects import read_objects
 
 _FOLDER = "activity"
 _RECORD = re.compile(

@@ -18,8 +18,8 @@ from branchline.foundation.durable import make_folder, sync_file, sync_folder, w
 from branchline.foundation.errors import Unavailable
 from branchline.project.git.command import Git, call
 from branchline.project.git.environment import clean_environment
-from branchline.project.git.intake import BRANCH as ANNEX
-from branchline.project.git.intake import read_objects
+from branchline.project.git.objects import read_objects
+from branchline.project.git.telling import BRANCH as ANNEX
 
 _CONFIG = """\
 [core]

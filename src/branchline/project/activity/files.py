@@ -22,7 +22,7 @@ from branchline.foundation.keys import Identity
 from branchline.project.activity.chain import Seen
 from branchline.project.activity.record import By, Detail, Kind, Record, Signed, read_record, sign
 from branchline.project.git.command import user
-from branchline.project.git.intake import read_objects
+from branchline.project.git.objects import read_objects
 from branchline.project.place import Project, check_inside
 
 FOLDER = "activity"

@@ -13,9 +13,9 @@ from branchline.foundation.digest import digest_of_file
 from branchline.foundation.durable import make_folder
 from branchline.foundation.errors import NotFound
 from branchline.project.data.lists import Item
-from branchline.project.git.intake import read_objects
 from branchline.project.git.keyed import held, key_id_of
 from branchline.project.git.keys import digest_of_key, object_place
+from branchline.project.git.objects import read_objects
 from branchline.project.names import shown
 from branchline.project.place import Project
 

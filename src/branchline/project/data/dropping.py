@@ -25,8 +25,10 @@ from branchline.project.data.receipts import (
 )
 from branchline.project.data.rules import Handling
 from branchline.project.git.command import GitFailed
-from branchline.project.git.intake import BRANCH, Progress, read_objects
+from branchline.project.git.intake import Progress
+from branchline.project.git.objects import read_objects
 from branchline.project.git.proofs import DEBUG, read_proofs, trusted_uuids
+from branchline.project.git.telling import BRANCH
 from branchline.project.names import shown
 from branchline.project.place import Project
 from branchline.project.saving import save

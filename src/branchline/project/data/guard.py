@@ -17,8 +17,8 @@ from branchline.foundation.errors import NotAllowed
 from branchline.project.data.judging import Audience, why_not
 from branchline.project.data.rules import Rules
 from branchline.project.git.command import Git
-from branchline.project.git.intake import read_objects
 from branchline.project.git.keys import key_in_link, key_in_pointer
+from branchline.project.git.objects import read_objects
 from branchline.project.git.program import OURS
 from branchline.project.names import shown
 

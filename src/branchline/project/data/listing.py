@@ -26,8 +26,9 @@ from branchline.project.data.lists import (
 )
 from branchline.project.data.tables import KINDS, facts_of, keys_of
 from branchline.project.git.command import Git
-from branchline.project.git.intake import Progress, read_objects
+from branchline.project.git.intake import Progress
 from branchline.project.git.keys import key_in_link, key_in_pointer, size_of_key
+from branchline.project.git.objects import read_objects
 from branchline.project.names import shown
 from branchline.project.place import Project, check_inside
 from branchline.project.saving import add, commit_record, content_tree, save

@@ -15,7 +15,8 @@ from branchline.foundation.ids import check_name
 from branchline.foundation.keys import Identity
 from branchline.project.data.guard import check_push
 from branchline.project.data.rules import FILE, Place, Rules, read_rules
-from branchline.project.git.intake import Progress, read_objects
+from branchline.project.git.intake import Progress
+from branchline.project.git.objects import read_objects
 from branchline.project.place import Project, check_inside
 from branchline.project.saving import save
 

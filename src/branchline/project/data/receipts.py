@@ -19,9 +19,10 @@ from branchline.project.activity.files import Recorder
 from branchline.project.activity.record import Detail, Signed
 from branchline.project.data.contents import place_of
 from branchline.project.data.lists import Item
-from branchline.project.git.intake import BRANCH, read_objects
 from branchline.project.git.keys import log_place, size_of_key
+from branchline.project.git.objects import read_objects
 from branchline.project.git.proofs import Proof
+from branchline.project.git.telling import BRANCH
 from branchline.project.place import Project
 from branchline.project.saving import commit_only
 

@@ -15,7 +15,7 @@ from branchline.project.activity.record import Record, check_signature, read_rec
 from branchline.project.data.listing import items_of
 from branchline.project.data.lists import parse_path, read_list
 from branchline.project.git.command import Git
-from branchline.project.git.intake import read_objects
+from branchline.project.git.objects import read_objects
 
 CHECKS = "checks.toml"
 _MARK = b'"type": "check"'

@@ -13,8 +13,8 @@ from branchline.project.activity.files import FOLDER, read_blob, value_of
 from branchline.project.activity.record import Record, Signed, check_signature
 from branchline.project.activity.verify import verify
 from branchline.project.data.listing import every_list
-from branchline.project.git.intake import read_objects
 from branchline.project.git.keys import digest_of_key, key_in_link, key_in_pointer
+from branchline.project.git.objects import read_objects
 from branchline.project.names import shown
 from branchline.project.place import Project
 from branchline.train.bundle import OpenBundle

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from hashlib import md5
-from pathlib import PurePosixPath
 
 from branchline.foundation.digest import Digest, digest_from
 
@@ -81,7 +80,7 @@ def log_place(key: str) -> str:
 
 def link_of(path: str, key: str) -> str:
     """Return what the symbolic link at a path of the project says, for content of a key."""
-    up = "../" * (len(PurePosixPath(path).parts) - 1)
+    up = "../" * path.count("/")
     return f"{up}.git/annex/objects/{object_place(key)}"
 
 

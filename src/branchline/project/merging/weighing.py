@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from branchline.project.activity.files import FOLDER
 from branchline.project.git.command import Git
-from branchline.project.git.intake import read_objects
 from branchline.project.git.landing import Difference, differences
+from branchline.project.git.objects import read_objects
 from branchline.project.merging.building import blob_of, tree_with
 from branchline.project.merging.clash import Clash, Version
 

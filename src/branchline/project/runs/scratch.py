@@ -11,8 +11,8 @@ from pathlib import Path
 
 from branchline.foundation.durable import make_folder
 from branchline.foundation.errors import NotFound, Refused
-from branchline.project.git.intake import read_objects
 from branchline.project.git.keys import key_in_link, key_in_pointer, object_place
+from branchline.project.git.objects import read_objects
 from branchline.project.names import why_not
 from branchline.project.place import Project
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from branchline.foundation.errors import NotFound
-from branchline.project.git.intake import BRANCH, read_objects
 from branchline.project.git.keys import key_in_link, key_in_pointer, log_place
+from branchline.project.git.objects import read_objects
+from branchline.project.git.telling import BRANCH
 from branchline.project.names import shown
 from branchline.project.place import Project
 
