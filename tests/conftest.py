@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections import Counter
@@ -87,6 +88,21 @@ def no_sandbox_left() -> Iterator[None]:
     before = control_groups()
     yield
     assert control_groups() <= before
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_unhandled() -> Iterator[None]:
+    """Check that no server of a file's tests, in this process, met an error that it did not expect.
+
+    It would answer, or have answered, and only its log would know.
+    """
+    met: list[str] = []
+    logger, keeper = logging.getLogger("aiohttp.server"), logging.Handler(logging.ERROR)
+    keeper.emit = lambda record: met.append(logging.Formatter().format(record))  # type: ignore[method-assign]
+    logger.addHandler(keeper)
+    yield
+    logger.removeHandler(keeper)
+    assert met == []
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,12 @@ def kept(home: Path) -> list[Path]:
     """Return the sealed parcels among central's blobs."""
     files = [path for path in (home / "blobs").rglob("*") if path.is_file()]
     return [path for path in files if path.read_bytes().startswith(VERSION)]
+
+
+def finished(home: Path) -> bool:
+    """Tell whether nobody has anything left to do for any journey."""
+    with closing(sqlite3.connect(f"file:{home / 'central.sqlite'}?mode=ro", uri=True)) as database:
+        return not database.execute("select 1 from journeys where finished = 0").fetchall()
 
 
 def contradictions(home: Path) -> list[str]:
@@ -53,3 +61,20 @@ async def test_central_keeps_what_somebody_needs(host: str, tmp_path: Path) -> N
     FolderBlobs(disk / "blobs").remove(state)
     (found,) = contradictions(disk)
     assert "is not kept" in found
+
+
+async def test_what_a_kill_left_behind_goes_at_the_next_start(tmp_path: Path) -> None:
+    """The act is recorded, and nobody needs the parcels; their files are still there."""
+    async with w.inhabited(w.here(tmp_path), settings=w.LENIENT) as world:
+        journey = await world.depart(LARGE, parameters={"rounds": 3, "seconds": 0.5})
+        await world.until(journey, lambda status: status.round == 2)
+        left = {path: path.read_bytes() for path in kept(world.home)}
+        await world.tell(acts.JourneyCancelled, journey, reason="enough")
+        await w.eventually(lambda: finished(world.home))
+        await world.central.stop()
+        assert left
+        assert kept(world.home) == []
+        for path, data in left.items():
+            path.write_bytes(data)
+        await world.central.start()
+        await w.eventually(lambda: not kept(world.home))

@@ -221,7 +221,7 @@ class Api(CosigningApi, HubApi):
         small = self._store.small_parcel(digest)
         if small is not None:
             return web.Response(body=small, content_type="application/octet-stream")
-        return await self._desk.parcels.send(call.request, digest)
+        return self._desk.parcels.answer(digest)
 
     async def announce_image(self, call: Call) -> ImageState:
         """Take an image's manifest in; the answer says which blobs are to follow."""

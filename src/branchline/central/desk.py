@@ -53,6 +53,9 @@ from branchline.ledger.log import Log
 
 log = logging.getLogger("branchline.central")
 
+_LATELY = 300
+"""Acts: so many more could not be recorded while a file was let go."""
+
 
 class AggregatorHost(Protocol):
     """What runs the aggregators that a study places at central."""
@@ -126,6 +129,10 @@ class Desk:
             course = self._replay(journey)
             self._courses[journey] = course
             self._do(course)
+        # Killed between an act and the letting go, parcels of a finished journey would stay.
+        for journey in self.store.lately_finished(_LATELY):
+            if done := self._replay(journey).needs_no_more():
+                self.spawn(self._let_go(done))
 
     def _replay(self, journey: str) -> Course:
         course: Course | None = None

@@ -6,11 +6,12 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 
 from branchline.foundation.blobs import FolderBlobs
 from branchline.foundation.digest import Bytes, Digest, PayloadNaming
@@ -98,8 +99,8 @@ class Parcels:
         else:
             self._blobs.put_named(parcel.digest, parcel.data)
 
-    async def send(self, request: web.Request, digest: Digest) -> web.StreamResponse:
-        """Answer a request with a parcel.
+    def answer(self, digest: Digest) -> web.StreamResponse:
+        """Return the answer to a request for a parcel.
 
         Raises:
             Corrupt: It should be here, and is not.
@@ -107,10 +108,7 @@ class Parcels:
         path = self._blobs.path(digest)
         if not path.exists():
             raise Corrupt(f"The parcel {digest} was lost here")
-        response = web.FileResponse(path, chunk_size=READ_BUFFER)
-        with self.reading([digest]):
-            await response.prepare(request)
-        return response
+        return _Answer(path, partial(self.reading, [digest]))
 
     @contextmanager
     def reading(self, digests: Sequence[Digest]) -> Iterator[None]:
@@ -133,6 +131,18 @@ class Parcels:
     def close(self) -> None:
         """Give the room of the spare files back."""
         self.spares.clear()
+
+
+class _Answer(web.FileResponse):
+    """A parcel's file, which becomes no other while it is sent."""
+
+    def __init__(self, path: Path, reading: Callable[[], AbstractContextManager[None]]) -> None:
+        super().__init__(path, chunk_size=READ_BUFFER)
+        self._reading = reading
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        with self._reading():
+            return await super().prepare(request)
 
 
 async def _receive(request: web.Request, take: Callable[[Bytes], None]) -> None:

@@ -305,6 +305,18 @@ class Store:
             query = select(table.c.id).where(table.c.finished == 0)
             return [row.id for row in connection.execute(query)]
 
+    def lately_finished(self, most: int) -> list[str]:
+        """Return the ids of finished journeys that the newest acts speak of.
+
+        Args:
+            most: How many acts count as the newest.
+        """
+        acts_, table = tables.acts, tables.journeys
+        newest = select(acts_.c.journey).order_by(acts_.c.position.desc()).limit(most).subquery()
+        query = select(table.c.id).where(table.c.finished == 1, table.c.id.in_(select(newest)))
+        with reading(self.engine) as connection:
+            return [row.id for row in connection.execute(query)]
+
     def journeys_of(self, requester: str, most: int) -> list[str]:
         """Return the ids of a requester's newest journeys, newest first."""
         acts_, table = tables.acts, tables.journeys
