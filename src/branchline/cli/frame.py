@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
+from branchline.foundation.disk import DiskFull, is_full
 from branchline.foundation.errors import BranchlineError
 from branchline.workbench.printable import printable
 
@@ -107,8 +108,7 @@ class Root(click.Group):
         except (click.Abort, KeyboardInterrupt):
             code = _tell(as_json, _problem("interrupted", "Interrupted"), 130)
         except OSError as error:
-            sentence = f"{error.filename or 'A file'}: {error.strerror or error}"
-            code = _tell(as_json, _problem("system", sentence), 1)
+            code = _tell(as_json, *_of_the_system(error))
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -199,6 +199,16 @@ def _usage(error: click.ClickException) -> dict[str, Any]:
         meant = " or ".join(f"'{each}'" for each in error.possibilities)
         return _problem("usage", error.message.rstrip("."), f"Did you mean {meant}? {advice}")
     return _problem("usage", error.format_message().rstrip("."), advice)
+
+
+def _of_the_system(error: OSError) -> tuple[dict[str, Any], int]:
+    """Return what is said of an error of the system's, and the exit code."""
+    if is_full(error):
+        disk = f"The disk of {error.filename}" if error.filename else "A disk"
+        full = DiskFull(f"{disk} is full", advice="Make room, then do the same again")
+        return full.as_json(), full.exit_code
+    sentence = f"{error.filename or 'A file'}: {error.strerror or error}"
+    return _problem("system", sentence), 1
 
 
 def _problem(code: str, refused: str, advice: str = "") -> dict[str, Any]:

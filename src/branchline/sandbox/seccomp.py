@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from branchline.foundation.digest import digest_of, short
+from branchline.foundation.disk import is_full
 from branchline.foundation.durable import write_durably
 
 _ALLOWED = """
@@ -97,8 +98,12 @@ def kept_filters(folder: Path, *, network: bool = False) -> tuple[bytes, ...]:
     if not body or sha256(body).digest() != kept[:_DIGEST_BYTES]:
         first, second = filters(network=network)
         body = len(first).to_bytes(_LENGTH_BYTES, "big") + first + second
-        folder.mkdir(exist_ok=True)
-        write_durably(file, sha256(body).digest() + body)
+        try:
+            folder.mkdir(exist_ok=True)
+            write_durably(file, sha256(body).digest() + body)
+        except OSError as error:
+            if not is_full(error):  # else they are made anew next time
+                raise
     end = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES], "big")
     return body[_LENGTH_BYTES:end], body[end:]
 

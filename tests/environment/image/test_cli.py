@@ -50,6 +50,8 @@ def test_an_environment_is_built_shown_and_carried_away(
         code, shown = run("show", what, *here)
         assert (code, shown["image"], shown["lock"]) == (0, image.digest, image.lock_digest)
         assert shown["debian"] == len(built_environment.lock.debian.packages)
+        assert shown["packages_bytes"] == built_environment.lock.packages_bytes
+        assert (shown["bytes"], shown["seconds"] >= 0) == (image.size, True)
 
     file, other = tmp_path / "file", ("--store", tmp_path / "elsewhere")
     code, exported = run("export", project, file, *here)

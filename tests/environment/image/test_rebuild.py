@@ -17,6 +17,7 @@ from tests.docs.pages import PAGES, blocks_of
 from tests.environment.built import Built, unfinished
 from tests.environment.image.makers import deb, locked_deb, member
 from tests.environment.image.test_build import seen, with_debs, without_python
+from tests.small_disk import in_small_file_system
 
 from branchline.environment.image import images
 from branchline.environment.image.deb import read_control
@@ -157,16 +158,6 @@ def test_two_programs_build_one_image(extra: tuple[Store, Lock], tmp_path: Path)
     first, second = (digest_said(text) for text in said)
     assert first == second
     assert examine(images.open_image(store, first), store).sound
-
-
-def in_small_file_system(size: str, folder: Path) -> list[str]:
-    """Return the words that start a program with a small file system of its own at a folder."""
-    script = 'mount -t tmpfs -o size="$1" none "$2" && shift 2 && exec "$@"'
-    words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]
-    probe = [*words, "1m", str(folder), "true"]
-    if subprocess.run(probe, capture_output=True, check=False).returncode != 0:
-        pytest.skip("this kernel lets nobody mount a small file system")
-    return [*words, size, str(folder)]
 
 
 FULL = """

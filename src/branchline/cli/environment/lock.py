@@ -141,8 +141,7 @@ def _answer(
     lock = locked.lock
     wheels = lock.python.wheels if lock.python else ()
     condas = lock.conda.packages if lock.conda else ()
-    sizes = [p.size for p in lock.debian.packages] + [p.size for p in condas]
-    size = sum(sizes) + sum(w.size for w in wheels)
+    size = lock.packages_bytes
     data: dict[str, Any] = {
         "folder": str(folder),
         "lock": lock.digest,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ def show(what: str, folder: Path | None) -> Answer:
     from branchline.foundation.digest import parse_digest
     from branchline.foundation.errors import NotFound
 
-    store = opened(folder)
+    began, store = time.monotonic(), opened(folder)
     image: Image | None
     lock: Lock | None
     if what.startswith("sha256:"):
@@ -44,6 +45,7 @@ def show(what: str, folder: Path | None) -> Answer:
         except NotFound:
             image = None
     data = (_lock_as_json(lock) if lock is not None else {}) | _image_as_json(image, store)
+    data |= {"seconds": round(time.monotonic() - began, 3)}
     return Answer(data, lines(_lock_as_text(lock), _image_as_text(image, store)))
 
 
@@ -61,6 +63,7 @@ def _lock_as_json(lock: Lock) -> dict[str, Any]:
         "conda": len(lock.conda.packages) if lock.conda else 0,
         "channels": list(lock.spec.channels or ()),
         "wheels": len(wheels),
+        "packages_bytes": lock.packages_bytes,
         "requested": _requested(lock),
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,12 +23,10 @@ from branchline.environment.image.recipe import CONDA, RECIPE
 from branchline.environment.image.store import Store
 from branchline.environment.image.trees import lay_out, materialise, split
 from branchline.environment.lock.model import Lock
+from branchline.foundation.disk import DiskFull, has_room, told_when_full
 from branchline.foundation.errors import Refused, Unavailable
 
 Progress = Callable[[str], None]
-
-_LITTLE = 1 << 20
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def build_image(
@@ -121,22 +118,15 @@ def _timed(phase: str, seconds: dict[str, float]) -> Iterator[None]:
 
 @contextmanager
 def _disk_errors(store: Store) -> Iterator[None]:
-    try:
-        yield
-    except BuildFailed as error:
-        # A package's script says in its own words that it could not write.
-        space = os.statvfs(store.folder)
-        if space.f_bavail * space.f_frsize > _LITTLE:
-            raise
-        raise _full(store) from error
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise _full(store) from error
-
-
-def _full(store: Store) -> Unavailable:
-    return Unavailable(
+    full = DiskFull(
         f"The disk of the store {store.folder} is full; nothing half-built was kept",
         advice="Make room, for example with 'branchline environment gc', and build again",
     )
+    try:
+        with told_when_full(full):
+            yield
+    except BuildFailed as error:
+        # A package's script says in its own words that it could not write.
+        if has_room(store.folder):
+            raise
+        raise full from error

@@ -21,6 +21,7 @@ from typing import Self
 import msgspec
 
 from branchline.foundation.decoding import decode_json
+from branchline.foundation.disk import is_full
 from branchline.foundation.durable import write_durably
 
 _KEPT = "glance"
@@ -64,7 +65,7 @@ class Glance:
     def __init__(self, tree: Path, paths: Sequence[str] | None = None) -> None:
         self._tree = tree
         self._kept = _read(tree / _KEPT)
-        self._plan = self._kept if paths is None else _listed(tree, paths)
+        self._plan = self._kept if paths is None else _listed_if_room(tree, paths)
         self._looks: list[_Look] = []
         if self._plan is not None:
             base = tree / "root" / self._plan.base
@@ -119,6 +120,16 @@ class Glance:
             write_durably(self._tree / _KEPT, msgspec.json.encode(kept))
         else:
             (self._tree / _KEPT).unlink(missing_ok=True)
+
+
+def _listed_if_room(tree: Path, paths: Sequence[str]) -> _Kept | None:
+    """Divide a tree into lists; None also if there is no room for them on the disk."""
+    try:
+        return _listed(tree, paths)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        return None
 
 
 def _listed(tree: Path, paths: Sequence[str]) -> _Kept | None:

@@ -14,7 +14,7 @@ import stat
 from array import array
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from branchline.environment.image.normal import hashed
 from branchline.environment.image.objects import REPAIR, mode_of_object
 from branchline.foundation.canonical import parse_json
 from branchline.foundation.decoding import decode_json
+from branchline.foundation.disk import is_full
 from branchline.foundation.durable import write_durably
 from branchline.foundation.errors import Corrupt
 
@@ -92,8 +93,19 @@ def check_index(tree: Path, hashes: Hashes | None = None, glance: Glance | None 
             glance = looking.enter_context(Glance(tree, _paths(plan)))
             glance.seen()
         read = _check_each(tree, encoded, plan, known, {} if hashes is None else hashes)
-        glance.keep()
+        with _unless_full():
+            glance.keep()
         return read
+
+
+@contextmanager
+def _unless_full() -> Iterator[None]:
+    """Let what was found right be used, though there is no room to remember that it was."""
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
 
 
 def _index(tree: Path) -> tuple[bytes, bytes]:
@@ -124,7 +136,8 @@ def _check_each(
         if stats[_WIDTH * at : _WIDTH * (at + 1)] != before[_WIDTH * at : _WIDTH * (at + 1)]
     ]
     read = _compare(tree, entries, plan, stats, differing, hashes)
-    _write_stats(tree, encoded, stats)
+    with _unless_full():
+        _write_stats(tree, encoded, stats)
     return read
 
 

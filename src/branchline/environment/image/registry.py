@@ -32,6 +32,7 @@ from branchline.environment.image.image import (
 from branchline.environment.image.intake import missing_layers, take_image, take_layer
 from branchline.environment.image.oci import layer_tar
 from branchline.environment.image.store import Store
+from branchline.environment.lock.room import room_in
 from branchline.foundation.digest import Digest, digest_of, parse_digest, short
 from branchline.foundation.errors import Corrupt, NotAllowed, NotFound, Refused, Unavailable
 
@@ -131,7 +132,7 @@ def pull(
     Raises:
         NotFound: The registry has no such image.
         NotAllowed: It wants other credentials.
-        Unavailable: It cannot be reached, or refuses.
+        Unavailable: It cannot be reached, or refuses; or the store's disk is full.
         Corrupt: What came is not what the digest says.
         Refused: The image was not built by Branchline.
     """
@@ -144,7 +145,7 @@ def pull(
     config = b"".join(client.blob(config_name, _MOST_DOCUMENT))
     documents = Documents(manifest, config)
     image = read_image(documents, documents.digest)
-    with store.building():
+    with room_in(store.folder), store.building():
         sizes = {layer.digest: layer for layer in image.layers}
         for name in missing_layers(store, image):
             layer = sizes[name]

@@ -24,9 +24,11 @@ from branchline.environment.image.oci import layer_tar
 from branchline.environment.image.recipe import LAYER_DATE
 from branchline.environment.image.store import Store
 from branchline.environment.image.tarball import FILE, members
+from branchline.environment.lock.room import room_in
 from branchline.environment.packed import compress, expand
 from branchline.foundation.canonical import canonical_json, parse_json
 from branchline.foundation.digest import Digest, WireDigest, digest_of, short
+from branchline.foundation.disk import DiskFull, told_when_full
 from branchline.foundation.durable import sync_file, sync_folder, write_durably
 from branchline.foundation.errors import Corrupt, Refused
 
@@ -53,12 +55,18 @@ def export_image(
     Raises:
         NotFound: A layer is not in the store.
         Corrupt: A content in the store has changed.
+        DiskFull: There is no room for the file, or for a layer on its way.
     """
+    full = DiskFull(
+        f"The disk of {file.absolute().parent} is full; no part of the image was left there",
+        advice="Make room, or take a larger one",
+    )
     found = images.documents_of(store, image.digest)
     signature = images.signature(store, image)
     temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}.tmp")
     try:
         with (
+            told_when_full(full),
             store.temporary("export") as scratch,
             tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive,
         ):
@@ -71,7 +79,8 @@ def export_image(
             for number, layer in enumerate(image.layers, 1):
                 progress(f"writing layer {number} of {len(image.layers)}, {layer.title}")
                 packed = scratch / "layer"
-                compress(layer_tar(store, layer.digest), packed)
+                with room_in(store.folder):
+                    compress(layer_tar(store, layer.digest), packed)
                 info = _info(f"{_LAYERS}{layer.digest[7:]}{_SUFFIX}", packed.stat().st_size)
                 with packed.open("rb") as content:
                     archive.addfile(info, content)
@@ -102,9 +111,10 @@ def import_image(
     Raises:
         Refused: No such file, or another image.
         Corrupt: Bytes are missing or not what the image's digest says.
+        DiskFull: The store's disk is.
     """
     what = f"The file {file.name}"
-    with file.open("rb") as source, store.building():
+    with room_in(store.folder), file.open("rb") as source, store.building():
         reader = members(source, what)
         documents: dict[str, bytes] = {}
         for member in reader:

@@ -15,6 +15,7 @@ from branchline.environment.lock.model import PYLOCK_NAME, CondaPackage, Lock, S
 from branchline.environment.lock.pool import Pool
 from branchline.environment.lock.python.fetch import fetch_wheels
 from branchline.environment.lock.python.pylock import NamedWheel, every_url, target_of
+from branchline.environment.lock.room import room_in
 from branchline.environment.lock.suites import suite_named
 from branchline.foundation.errors import Corrupt, NotFound
 
@@ -70,12 +71,19 @@ def fetch(
         NotFound: Something is not to be had any more, or not offline; the sentence says what
             remains to be done.
         Corrupt: A mirror or an index has other bytes under a name, or ``pylock`` is not the lock's.
-        Unavailable: A mirror or an index cannot be reached.
+        Unavailable: A mirror or an index cannot be reached, or the disk is full.
     """
-    keep_pylock(lock, pylock, store)
-    if offline:
-        _refuse_absent(absent(lock, store))
-        return
+    with room_in(store.folder):
+        keep_pylock(lock, pylock, store)
+        if offline:
+            _refuse_absent(absent(lock, store))
+        else:
+            _fetch(lock, pylock, store, machine, progress)
+
+
+def _fetch(
+    lock: Lock, pylock: bytes, store: Pools, machine: Machine | None, progress: Progress
+) -> None:
     debs = [p for p in lock.debian.packages if not store.debs.has(p.sha256)]
     if debs:
         megabytes = sum(package.size for package in debs) / 1e6

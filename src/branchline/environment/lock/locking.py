@@ -30,6 +30,7 @@ from branchline.environment.lock.model import (
 )
 from branchline.environment.lock.python.pylock import target_of
 from branchline.environment.lock.python.resolve import LockedPython, lock_python
+from branchline.environment.lock.room import room_in
 from branchline.environment.lock.suites import RECIPE
 from branchline.environment.lock.wanted import Options, Wanted, decide
 from branchline.environment.spec import Detected
@@ -77,8 +78,20 @@ def lock_environment(
     Raises:
         Refused: Something asked for does not exist, cannot be locked, or excludes the rest.
         Corrupt: Something that came is not what it must be.
-        Unavailable: A mirror or an index cannot be reached.
+        Unavailable: A mirror or an index cannot be reached, or the disk is full.
     """
+    with room_in(store.folder):
+        return _lock(detected, options, store, before, machine, progress)
+
+
+def _lock(
+    detected: Detected | None,
+    options: Options,
+    store: Pools,
+    before: Locked | None,
+    machine: Machine | None,
+    progress: Progress,
+) -> Locked:
     wanted = decide(detected, options, before.lock if before else None)
     if before is not None and before.lock.debian.suite != wanted.suite.name:
         before = None

@@ -274,6 +274,13 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
         bound = _bound(self.digest, self.image)
         return f"{body}\n{table('[image]', {'digest': self.image, 'check': bound})}"
 
+    @property
+    def packages_bytes(self) -> int:
+        """How many bytes everything that it names has, as it is fetched."""
+        sizes = [package.size for package in self.debian.packages]
+        sizes += [package.size for package in (self.conda.packages if self.conda else ())]
+        return sum(sizes + [wheel.size for wheel in (self.python.wheels if self.python else ())])
+
     def with_image(self, digest: Digest) -> Lock:
         """Return the lock with the digest of the image built from it; its own stays the same."""
         return msgspec.structs.replace(self, image=digest)

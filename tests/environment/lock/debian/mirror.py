@@ -77,9 +77,15 @@ class Mirror:
     listed: dict[str, list[str]] = field(default_factory=lambda: {suite: [] for suite in SUITES})
 
     def add(
-        self, name: str, version: str = "1.0-1", *, suite: str = "bookworm", fields: str = ""
+        self,
+        name: str,
+        version: str = "1.0-1",
+        *,
+        suite: str = "bookworm",
+        fields: str = "",
+        content: bytes = b"",
     ) -> Path:
-        """Build a package that holds one file, and list it in a suite."""
+        """Build a package that holds one file, or two where a content is given; list it in a suite."""
         path = Path("pool/main") / name[0] / name / f"{name}_{version.replace(':', '%3a')}_all.deb"
         control = (
             f"Package: {name}\nVersion: {version}\nArchitecture: all\n"
@@ -93,6 +99,8 @@ class Mirror:
         copyright_file = tree / "usr/share/doc" / name / "copyright"
         copyright_file.parent.mkdir(parents=True, exist_ok=True)
         copyright_file.write_text(COPYRIGHT)
+        if content:
+            (tree / "usr/content").write_bytes(content)
         subprocess.run(
             ["dpkg-deb", "--root-owner-group", "-Zgzip", "--build", tree, file],
             check=True,

@@ -13,6 +13,7 @@ from branchline.environment.lock.conda.channels import address_of
 from branchline.environment.lock.model import CondaPackage
 from branchline.environment.lock.pool import Pool
 from branchline.environment.lock.python.fetch import Opener
+from branchline.foundation.disk import is_full
 from branchline.foundation.errors import NotFound, Unavailable
 
 _AT_ONCE = 8
@@ -59,6 +60,8 @@ def _fetch_one(package: CondaPackage, opener: Opener, file: Path, pool: Pool) ->
     except FileNotFoundError as error:
         raise _gone(package, what) from error
     except (OSError, ValueError, HTTPException) as error:
+        if isinstance(error, OSError) and is_full(error):
+            raise
         raise Unavailable(
             f"The conda channel {package.channel} cannot be reached: {error}",
             advice="Try again with the network, or build with --offline where the store has it all",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,11 +23,13 @@ from branchline.environment.lock.debian.sources import COMPONENT, Source
 from branchline.environment.lock.leftovers import IN_USE, held_file
 from branchline.foundation.canonical import digest_of_json
 from branchline.foundation.digest import short
+from branchline.foundation.disk import need_room
 from branchline.foundation.durable import make_folder, write_durably
 from branchline.foundation.errors import Unavailable
 
 _UPDATE_SECONDS = 900
 _SOLVE_SECONDS = 300
+_LOOK_SECONDS = 1.0
 _URI = re.compile(r"'(?P<uri>[^']+)' (?P<file>\S+) \d+ ?\S*")
 _FILE = re.compile(r"(?P<name>[^_]+)_(?P<version>[^_]+)_(?P<architecture>[^_]+)\.deb")
 _TARGETS = (
@@ -230,24 +233,42 @@ class AptRoot:
     def _run(
         self, *words: str, seconds: float = _SOLVE_SECONDS
     ) -> subprocess.CompletedProcess[str]:
-        try:
-            return subprocess.run(
-                words,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=seconds,
-                check=False,
-                cwd=self.folder,
-                # English, as the answers are read; nothing else of apt's configuration counts.
-                env={
-                    **{key: value for key, value in os.environ.items() if key != "LANGUAGE"},
-                    "APT_CONFIG": f"{self.folder}/apt.conf",
-                    "LC_ALL": "C.UTF-8",
-                },
-            )
-        except subprocess.TimeoutExpired as error:
-            raise Unavailable(f"apt did not answer within {seconds:.0f} s") from error
+        with subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            cwd=self.folder,
+            # English, as the answers are read; nothing else of apt's configuration counts.
+            env={
+                **{key: value for key, value in os.environ.items() if key != "LANGUAGE"},
+                "APT_CONFIG": f"{self.folder}/apt.conf",
+                "LC_ALL": "C.UTF-8",
+            },
+        ) as apt:
+            try:
+                said, errors = self._answer(apt, time.monotonic() + seconds)
+            except BaseException:
+                apt.kill()
+                raise
+        if apt.returncode != 0:
+            # Before anything is tidied up: apt's words are of many kinds when it cannot write.
+            need_room(self.folder)
+        return subprocess.CompletedProcess(words, apt.returncode, said, errors)
+
+    def _answer(self, apt: subprocess.Popen[str], end: float) -> tuple[str, str]:
+        """Wait for what apt says; some of its transports wait for ever where the disk is full."""
+        while True:
+            try:
+                return apt.communicate(timeout=_LOOK_SECONDS)
+            except subprocess.TimeoutExpired as error:
+                need_room(self.folder)
+                if time.monotonic() > end:
+                    raise Unavailable(
+                        "apt did not come to an end in time", advice="Try again, or another mirror"
+                    ) from error
 
 
 def _preferences(pins: Mapping[str, str]) -> str:

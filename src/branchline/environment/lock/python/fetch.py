@@ -20,6 +20,7 @@ from branchline.environment.lock.model import Sha256
 from branchline.environment.lock.pool import Pool
 from branchline.environment.lock.python.pylock import NamedWheel, Target, every_url
 from branchline.environment.lock.python.uv import Question, compile_pylock, variables
+from branchline.foundation.disk import is_full
 from branchline.foundation.errors import BranchlineError, Corrupt, NotFound, Unavailable
 
 OFFERS = (
@@ -100,6 +101,8 @@ def _fetch_one(wheel: NamedWheel, opener: Opener, file: Path, pool: Pool) -> Non
     except FileNotFoundError as error:
         raise NotFound(f"The index no longer has {wheel.file}") from error
     except (OSError, ValueError, HTTPException) as error:
+        if isinstance(error, OSError) and is_full(error):
+            raise
         if isinstance(getattr(error, "reason", None), FileNotFoundError):
             raise NotFound(f"The index no longer has {wheel.file}") from error
         raise Unavailable(f"{wheel.file} cannot be fetched: {error}") from error

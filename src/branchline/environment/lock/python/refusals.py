@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from branchline.foundation.disk import DiskFull
 from branchline.foundation.errors import BranchlineError, Refused, Unavailable
 
 _FRAME = re.compile(r"[│╰├─▶×]+")
@@ -12,6 +13,7 @@ _BECAUSE = re.compile(r"(Because .*?)(?=\n\s*\n|\n\s*hint:|\Z)", re.DOTALL)
 _UNREACHABLE = re.compile(
     r"Request failed|Failed to fetch|error sending request|dns error|timed out|tcp connect"
 )
+_FULL = re.compile(r"No space left on device|Disk quota exceeded|os error 28\b")
 _NOT_CACHED = re.compile(r"network was disabled|not found in the cache")
 _NO_WHEEL = re.compile(r"Wheels are required for `([^`]+)`")
 _UNKNOWN = re.compile(r"Because (\S+) was not found in the (?:package registry|provided package)")
@@ -29,6 +31,12 @@ def why_unresolved(said: str, python: str, *, offline: bool) -> BranchlineError:
     """
     text = _FRAME.sub(" ", said)
     detail = {"uv": said[-4000:]}
+    if _FULL.search(text):
+        return DiskFull(
+            f"The disk that uv keeps its cache on is full: {_last(text)}",
+            advice="Make room, or name another folder in UV_CACHE_DIR; then do the same again",
+            detail=detail,
+        )
     if offline and _NOT_CACHED.search(text):
         return Unavailable(
             f"Without the network there is no answer: {_reason(text)}",
