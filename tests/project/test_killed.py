@@ -20,14 +20,16 @@ from branchline.foundation.errors import Unavailable
 from branchline.project import saving
 from branchline.project.activity import files
 from branchline.project.activity.verify import verify
-from branchline.project.git import command, intake
+from branchline.project.git import calling, command, intake, packing
 
 SAVE = """
 import sys
 from pathlib import Path
 from branchline.foundation.keys import Identity
+from branchline.project.git import packing
 from branchline.project.place import Project
 from branchline.project.saving import save
+packing._MANY = 1
 identity = Identity.load_or_create(Path(sys.argv[2]))
 print("go", flush=True)
 with Project.open(Path(sys.argv[1])).working() as project:
@@ -80,7 +82,9 @@ def test_ended_between_any_two_steps(scene: Scene, monkeypatch: pytest.MonkeyPat
 
                 return step
 
-            patch.setattr(command, "call", before(command.call))
+            patch.setattr(command, "call", before(calling.call))
+            patch.setattr(command, "pour_into", before(calling.pour_into))
+            patch.setattr(packing, "_MANY", 1)
             patch.setattr(files, "write_durably", before(write_durably))
             patch.setattr(intake, "sync_file_system", before(intake.sync_file_system))
             try:
@@ -158,7 +162,7 @@ def test_what_a_killed_git_left_locked_is_cleared_away(scene: Scene) -> None:
     lock = scene.root / ".git/index.lock"
     lock.touch()
     scene.write("code/a.py", "1")
-    with pytest.raises(command.GitFailed, match=r"index\.lock"):
+    with pytest.raises(calling.GitFailed, match=r"index\.lock"):
         scene.save()
     (scene.project.state / "working").touch()
     assert scene.save().commit

@@ -13,7 +13,7 @@ from tests.project.conftest import Scene, quiet
 from branchline.foundation.errors import Conflict
 from branchline.project.activity.verify import verify
 from branchline.project.branching import rollback, switch
-from branchline.project.git import command, landing
+from branchline.project.git import calling, command, landing
 from branchline.project.git.landing import land
 
 
@@ -124,7 +124,7 @@ def test_a_rollback_ended_between_any_two_steps(
             return step
 
         with monkeypatch.context() as patch:
-            patch.setattr(command, "call", before(command.call))
+            patch.setattr(command, "call", before(calling.call))
             try:
                 with scene.project.working() as project:
                     rollback(project, scene.identity, first, quiet, name=f"back-{ended}")

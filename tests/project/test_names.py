@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from branchline.foundation.errors import Refused
+from branchline.project.adding import check_link
 from branchline.project.names import check_names, why_not
-from branchline.project.saving import check_link
 
 BAD = {
     "con": "reserved",

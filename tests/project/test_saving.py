@@ -16,11 +16,11 @@ from branchline.foundation.errors import Conflict, NotFound, Refused
 from branchline.foundation.keys import Identity
 from branchline.project.activity.files import value_of
 from branchline.project.activity.verify import verify
+from branchline.project.adding import add
 from branchline.project.beginning import begin
 from branchline.project.differing import changes_of
 from branchline.project.git import reading
 from branchline.project.place import Project
-from branchline.project.saving import add
 
 
 def test_a_new_project_is_saved_and_readable_with_git(scene: Scene) -> None:
@@ -269,6 +269,35 @@ def test_large_files_that_are_read_ahead_come_in_as_all_others(
         assert content[f"data/{i:02}.bin"] == digest_of(bytes([i]) * (5 if i % 3 else 500))
         assert (scene.root / f"data/{i:02}.bin").read_bytes() == bytes([i]) * (5 if i % 3 else 500)
     scene.annex("fsck", "--quiet")
+
+
+def test_many_small_files_of_code_are_one_pack(scene: Scene) -> None:
+    """Git keeps of each what it would have kept by itself, whatever it makes of it."""
+    scene.write(".gitattributes", "*.txt text\n*.raw -text\n* annex.largefiles=nothing\n")
+    texts = {f"code/{i}.py": f"print({i})\n".encode() for i in range(250)}
+    texts |= {
+        "code/lines.txt": b"one\r\ntwo\r\n",
+        "code/lines.raw": b"one\r\ntwo\r\n",
+        "code/odd.txt": b"\0one\r\n",
+        "code/empty.py": b"",
+        "code/large.py": b"#" * (3 << 20),
+    }
+    for path, text in texts.items():
+        scene.write(path, text)
+    os.symlink("1.py", scene.root / "code/link.py")
+    (scene.root / "code/2.py").chmod(0o755)
+    assert len(scene.save().entries) == len(texts) + 2
+    for path, text in texts.items():
+        stored = scene.git("rev-parse", f"HEAD:{path}").strip()
+        assert stored == scene.git("hash-object", f"--path={path}", path).strip()
+        assert (scene.root / path).read_bytes() == text
+    assert scene.git("ls-files", "-s", "code/link.py").startswith("120000")
+    assert scene.git("ls-files", "-s", "code/2.py").startswith("100755")
+    counted = dict(line.split(": ") for line in scene.git("count-objects", "-v").splitlines())
+    assert int(counted["in-pack"]) > 250
+    assert int(counted["count"]) < 100
+    assert scene.git("status", "--porcelain") == ""
+    scene.git("fsck", "--strict", "--no-dangling")
 
 
 def test_damaged_content_gives_way_to_good(scene: Scene) -> None:

@@ -11,7 +11,7 @@ from branchline.foundation.errors import (
     Refused,
     Unavailable,
 )
-from branchline.project.git.command import GitFailed
+from branchline.project.git.calling import GitFailed
 from branchline.project.git.trouble import trouble
 
 CASES: list[tuple[str, type[BranchlineError]]] = [

@@ -13,13 +13,14 @@ from branchline.foundation.errors import Conflict, Refused
 from branchline.foundation.ids import new_id
 from branchline.foundation.keys import Identity
 from branchline.project.activity.files import Recorder
+from branchline.project.adding import add
 from branchline.project.data.guard import install_hook
 from branchline.project.finding import FILE
 from branchline.project.git.command import Git
 from branchline.project.git.intake import Progress
 from branchline.project.layout import attributes_after, new_files, recognise
 from branchline.project.place import Project, check_inside, find_repository
-from branchline.project.saving import add, commit_record, content_tree
+from branchline.project.saving import commit_record, content_tree
 
 _NAME = re.compile(r"[^a-z0-9]+")
 _LONGEST = 100

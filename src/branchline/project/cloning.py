@@ -15,16 +15,17 @@ from branchline.foundation.errors import Conflict, NotFound, Refused
 from branchline.foundation.keys import Identity
 from branchline.project.activity.chain import Fault
 from branchline.project.activity.verify import verify
+from branchline.project.adding import check_link
 from branchline.project.data.guard import install_hook
 from branchline.project.finding import FILE
-from branchline.project.git.command import Git, GitFailed, call
+from branchline.project.git.calling import GitFailed, call
+from branchline.project.git.command import Git
 from branchline.project.git.environment import clean_environment
 from branchline.project.git.intake import Progress
 from branchline.project.git.objects import read_objects
 from branchline.project.git.trouble import scrubbed, trouble
 from branchline.project.names import check_names
 from branchline.project.place import Project
-from branchline.project.saving import check_link
 
 if TYPE_CHECKING:
     from branchline.project.syncing.getting import Got

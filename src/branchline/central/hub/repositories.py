@@ -16,7 +16,8 @@ from branchline.central.hub.annex_lines import file_of_key, key_of_file, place_o
 from branchline.central.hub.rights import Standing
 from branchline.foundation.durable import make_folder, sync_file, sync_folder, write_durably
 from branchline.foundation.errors import Unavailable
-from branchline.project.git.command import Git, call
+from branchline.project.git.calling import call
+from branchline.project.git.command import Git
 from branchline.project.git.environment import clean_environment
 from branchline.project.git.objects import read_objects
 from branchline.project.git.telling import BRANCH as ANNEX

@@ -25,7 +25,7 @@ def add(paths: tuple[Path, ...], where: Path) -> Answer:
 
     Data, and files that are large, go to git-annex by the rules in .gitattributes; all else to git.
     """
-    from branchline.project.saving import add as take
+    from branchline.project.adding import add as take
 
     with changing(where, "adding") as (project, progress):
         count = take(project, relative(project, paths), progress)

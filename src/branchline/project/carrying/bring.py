@@ -28,7 +28,8 @@ from branchline.project.carrying.form import (
 from branchline.project.cloning import look_through, remove_clone
 from branchline.project.data.guard import install_hook, paths_of_keys
 from branchline.project.description import read_description
-from branchline.project.git.command import Git, GitFailed
+from branchline.project.git.calling import GitFailed
+from branchline.project.git.command import Git
 from branchline.project.git.intake import Progress, sync_file_system
 from branchline.project.git.keys import digest_of_key, object_place
 from branchline.project.git.telling import tell_locations

@@ -24,7 +24,7 @@ from branchline.project.data.receipts import (
     write_receipt,
 )
 from branchline.project.data.rules import Handling
-from branchline.project.git.command import GitFailed
+from branchline.project.git.calling import GitFailed
 from branchline.project.git.intake import Progress
 from branchline.project.git.objects import read_objects
 from branchline.project.git.proofs import DEBUG, read_proofs, trusted_uuids

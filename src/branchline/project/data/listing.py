@@ -12,6 +12,7 @@ from branchline.foundation.ids import check_name
 from branchline.foundation.keys import Identity
 from branchline.project.activity.files import Recorder
 from branchline.project.activity.record import Detail, Signed
+from branchline.project.adding import add
 from branchline.project.data.contents import laid_out, verdict
 from branchline.project.data.lists import (
     FOLDER,
@@ -31,7 +32,7 @@ from branchline.project.git.keys import key_in_link, key_in_pointer, size_of_key
 from branchline.project.git.objects import read_objects
 from branchline.project.names import shown
 from branchline.project.place import Project, check_inside
-from branchline.project.saving import add, commit_record, content_tree, save
+from branchline.project.saving import commit_record, content_tree, save
 
 
 @dataclass(frozen=True)

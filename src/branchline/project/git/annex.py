@@ -13,14 +13,8 @@ from typing import Any
 
 from branchline.foundation.decoding import decode_json
 from branchline.foundation.errors import Refused, Unavailable
-from branchline.project.git.command import (
-    Git,
-    annex_filter,
-    annex_program,
-    call,
-    call_both,
-    user,
-)
+from branchline.project.git.calling import call, call_both
+from branchline.project.git.command import Git, annex_filter, annex_program, user
 from branchline.project.git.environment import clean_environment
 
 OLDEST = (10, 20250101)

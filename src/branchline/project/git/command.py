@@ -6,26 +6,17 @@ import os
 import shlex
 import shutil
 import stat
-import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from branchline.foundation.errors import BranchlineError, Refused, Unavailable
+from branchline.project.git.calling import call, pour_into
 from branchline.project.git.environment import KEPT, clean_environment
 from branchline.project.git.heads import read_head
 from branchline.project.git.settings import LIST_OWN, check_settings, read_own
 
-_FULL = ("no space left on device", "disk quota exceeded", "out of diskspace")
-_LONGEST_COMPLAINT = 400
 _SETTLED = int(0.1 * 1e9)
 """Nanoseconds after which the time of a file tells a later change from an earlier one."""
-
-
-class GitFailed(BranchlineError):
-    """Git (or git-annex) did not do what it was asked to."""
-
-    code = "git"
 
 
 class Git:
@@ -96,9 +87,21 @@ class Git:
             GitFailed: It failed; its own first words are in the sentence.
             Unavailable: The disk is full.
         """
-        extra = self._annex_filter(unlocked) | self._who()
-        environment = clean_environment(extra) | dict(variables or {})
+        environment = self._environment(unlocked) | dict(variables or {})
         return call(("git", *words), self.root, environment, feed, accept, self.held)
+
+    def pour(self, *words: str, feed: Iterable[bytes]) -> None:
+        """Run one git command that reads while what it is fed is still being made.
+
+        Args:
+            words: The command after ``git``.
+            feed: Its standard input, in pieces.
+
+        Raises:
+            GitFailed: It failed; its own first words are in the sentence.
+            Unavailable: The disk is full.
+        """
+        pour_into(("git", *words), self.root, self._environment(unlocked=False), feed, self.held)
 
     def lines(self, *words: str, feed: bytes = b"") -> list[str]:
         """Run a git command and return the NUL-separated names it printed."""
@@ -118,6 +121,9 @@ class Git:
         """Return the branch that is checked out; None for a detached head."""
         found = self.run("symbolic-ref", "--quiet", "--short", "HEAD", accept=(0, 1))
         return found.decode().strip() or None
+
+    def _environment(self, unlocked: bool) -> dict[str, str]:
+        return clean_environment(self._annex_filter(unlocked) | self._who())
 
     def _who(self) -> dict[str, str]:
         return {name: value for name, value in user().items() if name not in self.own}
@@ -149,62 +155,6 @@ def _stamp(root: Path) -> tuple[tuple[int, ...], ...] | None:
         # The time of the last change of anything about the file cannot be set back.
         found.append((at.st_ctime_ns, at.st_mtime_ns, at.st_size, at.st_ino, at.st_dev))
     return tuple(found)
-
-
-def call(
-    words: Sequence[str],
-    folder: Path,
-    environment: Mapping[str, str],
-    feed: bytes = b"",
-    accept: Sequence[int] = (0,),
-    held: Sequence[int] = (),
-) -> bytes:
-    """Run a program and return what it printed; see `call_both`."""
-    return call_both(words, folder, environment, feed, accept, held)[0]
-
-
-def call_both(
-    words: Sequence[str],
-    folder: Path,
-    environment: Mapping[str, str],
-    feed: bytes = b"",
-    accept: Sequence[int] = (0,),
-    held: Sequence[int] = (),
-) -> tuple[bytes, bytes]:
-    """Run a program and return what it printed, and what it said on standard error.
-
-    Raises:
-        GitFailed: It failed, or is not installed.
-        Unavailable: The disk is full.
-    """
-    try:
-        done = subprocess.run(
-            words,
-            cwd=folder,
-            env=dict(environment),
-            input=feed,
-            capture_output=True,
-            pass_fds=held,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise GitFailed(f"{words[0]} was not found", advice=f"Install {words[0]}") from error
-    if done.returncode not in accept:
-        raise _failure(words, done.returncode, done.stderr.decode(errors="replace"))
-    return done.stdout, done.stderr
-
-
-def _failure(words: Sequence[str], code: int, said: str) -> BranchlineError:
-    if any(sign in said.lower() for sign in _FULL):
-        return Unavailable("The disk is full", advice="Free some space, then do the same again")
-    if "dubious ownership" in said:
-        return Refused(
-            "The repository belongs to another user of this machine",
-            advice="Clone it with 'branchline clone', or take it over with 'chown -R'",
-        )
-    complaint = " ".join(said.split())[:_LONGEST_COMPLAINT] or f"exit code {code}"
-    name = " ".join((Path(words[0]).name, *words[1:2]))
-    return GitFailed(f"'{name}' failed: {complaint}")
 
 
 _user: dict[str, str] = {}

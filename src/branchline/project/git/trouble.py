@@ -11,7 +11,7 @@ from branchline.foundation.errors import (
     Refused,
     Unavailable,
 )
-from branchline.project.git.command import GitFailed
+from branchline.project.git.calling import GitFailed
 
 _SECRET = re.compile(r"//[^/@\s]+@")
 _LONGEST = 400

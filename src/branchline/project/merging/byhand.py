@@ -9,6 +9,7 @@ from pathlib import Path
 
 from branchline.foundation.durable import write_durably
 from branchline.foundation.errors import Conflict, Refused
+from branchline.project.adding import add
 from branchline.project.git.command import Git
 from branchline.project.git.intake import Progress
 from branchline.project.git.landing import put_aside
@@ -18,7 +19,6 @@ from branchline.project.merging.notebooks import notebook_with_both
 from branchline.project.merging.weighing import Weighed, contents
 from branchline.project.names import shown
 from branchline.project.place import Project, check_inside
-from branchline.project.saving import add
 
 _MARK = re.compile(rb"<{7} (mine|local)\b")
 _MOST_CONFLICTS = range(128)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
+from branchline.project.adding import check_link
 from branchline.project.git.command import Git
 from branchline.project.git.landing import differences
 from branchline.project.git.objects import read_objects
 from branchline.project.names import check_names
-from branchline.project.saving import check_link
 
 _LINK = "120000"
 

@@ -21,6 +21,7 @@ from branchline.foundation.errors import NotFound
 from branchline.foundation.keys import Identity
 from branchline.project.activity.files import Recorder
 from branchline.project.activity.record import Detail, Signed
+from branchline.project.adding import add
 from branchline.project.data.listing import in_use
 from branchline.project.data.receipts import record_gap
 from branchline.project.differing import changes_of
@@ -29,7 +30,7 @@ from branchline.project.manifest import Entry, staged
 from branchline.project.place import Project, check_inside
 from branchline.project.runs.places import Place, Shown
 from branchline.project.runs.process import Ended
-from branchline.project.saving import add, commit_only, commit_record, content_tree, save
+from branchline.project.saving import commit_only, commit_record, content_tree, save
 from branchline.project.syncing.getting import get
 
 _SHOWN = 200

@@ -8,7 +8,7 @@ from branchline.environment.service import Progress
 from branchline.foundation.clock import SystemClock
 from branchline.foundation.errors import Conflict
 from branchline.project.data.places import check_lines
-from branchline.project.git.command import GitFailed, call
+from branchline.project.git.calling import GitFailed, call
 from branchline.project.git.environment import clean_environment
 from branchline.project.git.settings import check_network
 from branchline.project.place import Project
