@@ -102,7 +102,10 @@ COMMANDS = {
     "train": (f"{_C}.train:train", "Make, try, pack and send trains."),
     "depart": (f"{_C}.depart:depart", "Send a train on a journey."),
     "journey": (f"{_C}.journey:journey", "Follow journeys and fetch their results."),
-    "verify": (f"{_C}.verify:verify", "Check a result, a folder or a crate, step by step."),
+    "verify": (
+        f"{_C}.verify:verify",
+        "Check a result, a folder or a crate, step by step; or a project's export.",
+    ),
     "ledger": (f"{_C}.ledger:ledger", "Check the ledger: receipts, completeness, witnesses."),
     "environment": (
         f"{_C}.environment:environment",

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from branchline.cli.frame import Answer, lines, verb, working
+from branchline.cli.project.judged import judged_export
 from branchline.cli.trains import origin_as_text
 from branchline.foundation.errors import Corrupt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from branchline.journey.verify import Report, StepReport
     from branchline.project.data.tracing import Traced
     from branchline.train.bundle import OpenBundle
@@ -20,26 +23,33 @@ if TYPE_CHECKING:
 _MARKS = {"passed": "✓", "failed": "✗", "not-reached": "·"}
 
 
-@verb(None, "verify", "branchline verify ~/.branchline/results/journey-…")
+@verb(
+    None, "verify", "branchline verify ~/.branchline/results/journey-…\nbranchline verify wear.zip"
+)
 @click.argument("result", type=click.Path(path_type=Path, exists=True))
 @click.option("--log-vkey", help="The ledger's key as you know it from elsewhere.")
 @click.option(
     "--project",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Hold the train against the project that it was packed in, down to who wrote its code.",
+    type=click.Path(path_type=Path, exists=True),
+    help="Hold the train against the project that it was packed in, or an export of it, "
+    "down to who wrote its code.",
 )
 def verify(result: Path, log_vkey: str | None, project: Path | None) -> Answer:
-    """Check a result, a folder or a crate, step by step.
+    """Check a result, a folder or a crate, step by step; or a project's export.
 
     Works offline. Checks that it came from this code and environment, these dataset versions,
-    under this study and with these decisions. Exits with 6 when a step fails.
+    under this study and with these decisions. Of an export: its history, every record, every
+    content, and what its crate says. Exits with 6 when a step fails.
     """
     from branchline.journey.verify import verify_result
+    from branchline.project.carrying.reading import is_export
     from branchline.workbench.results import train_of
 
     if result.is_file():
         if project is not None:
             raise click.UsageError("--project needs the result as a folder")
+        if is_export(result):
+            return judged_export(result)
         return _crate(result, log_vkey)
     with working("verifying") as progress:
         report = verify_result(result, log_vkey=log_vkey)
@@ -47,7 +57,7 @@ def verify(result: Path, log_vkey: str | None, project: Path | None) -> Answer:
         traced = None
         if project is not None and train is not None:
             progress("holding the train against the project")
-            traced = _traced(train, project)
+            traced = _traced(train, project, progress)
     good = report.verified and (traced is None or traced.good)
     origin = train.manifest.origin if train is not None else None
     data = report.as_json() | _origin_as_json(origin, traced)
@@ -55,11 +65,19 @@ def verify(result: Path, log_vkey: str | None, project: Path | None) -> Answer:
     return Answer(data, text, 0 if good else Corrupt.exit_code)
 
 
-def _traced(train: OpenBundle, project: Path) -> Traced:
-    from branchline.project.data.tracing import trace
+def _traced(train: OpenBundle, project: Path, progress: Callable[[str], None]) -> Traced:
+    from branchline.project.carrying.judging import judged
+    from branchline.project.data.tracing import Step, Traced, trace
     from branchline.project.place import Project
 
-    return trace(Project.open(project), train)
+    if project.is_dir():
+        return trace(Project.open(project), train)
+    with judged(project, progress) as (found, held):
+        steps = tuple(Step(each.says, "\n      ".join(each.problems)) for each in found.judgements)
+        if held is None or not found.good:
+            return Traced(steps, ())
+        traced = trace(held, train)
+        return Traced((*steps, *traced.steps), traced.written)
 
 
 def _origin_as_json(origin: Origin | None, traced: Traced | None) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from tests.project.conftest import Scene, quiet
 
 from branchline.foundation.errors import BranchlineError, Conflict, Corrupt, NotFound, Refused
 from branchline.project.activity.verify import verify
-from branchline.project.carrying.bring import Brought, bring, opened
+from branchline.project.carrying.bring import Brought, bring
 from branchline.project.carrying.export import Exported, export
 from branchline.project.carrying.form import BUNDLE, MANIFEST
+from branchline.project.carrying.reading import opened
 
 RULE = """
 [places.north]

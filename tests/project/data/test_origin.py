@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from tests.journey import world
+from tests.project.carrying.test_carrying import changed
 from tests.project.conftest import Prepared, Scene, quiet
 from tests.project.data.test_lists import csv, make
 from tests.project.test_runs import carry_out, python
@@ -18,6 +19,8 @@ from branchline.foundation.clock import SystemClock, rfc3339
 from branchline.foundation.errors import Conflict, NotFound, Refused
 from branchline.project.activity.files import Recorder
 from branchline.project.beginning import begin
+from branchline.project.carrying.export import export
+from branchline.project.carrying.judging import judged
 from branchline.project.cloning import clone
 from branchline.project.data.origin import origin_of
 from branchline.project.data.tracing import Traced, trace
@@ -50,6 +53,14 @@ def packing(scene: Scene, *lists: str) -> OpenBundle:
     folder = scene.root / "train"
     origin = origin_of(folder, lists or ("training",))
     return open_bundle(pack(folder, origin).data)
+
+
+def exported(scene: Scene) -> Path:
+    """Export the project as a crate."""
+    file = scene.root.parent / "exported.zip"
+    with scene.project.working() as project:
+        export(project, scene.identity, file, quiet, crate=True)
+    return file
 
 
 def problems(traced: Traced) -> list[str]:
@@ -183,6 +194,13 @@ def test_code_is_traced_to_the_very_cell(packed: tuple[Scene, OpenBundle]) -> No
     found = written["train/analysis.py"]
     assert (found.how, found.record) == ("cell", signed.digest)
     assert found.place == "code/fit.ipynb, prompt 7"
+    train = packing(scene)
+    file = exported(scene)
+    with judged(file, quiet) as (export_, laid_out):
+        assert export_.good
+        assert laid_out is not None
+        there = {each.path: each for each in trace(laid_out, train).written}
+    assert there["train/analysis.py"] == found
 
 
 def test_verification_goes_from_a_result_to_who_wrote_the_code(
@@ -205,6 +223,15 @@ def test_verification_goes_from_a_result_to_who_wrote_the_code(
     assert told["project"]["verified"]
     assert told["origin"]["lists"][0]["name"] == "training"
     assert {each["how"] for each in told["project"]["written"]} == {"save"}
+    file = exported(scene)
+    in_export = [*words[:-1], str(file)]
+    done = CliRunner().invoke(root, in_export)
+    assert done.exit_code == 0, done.output
+    assert "train/analysis.py  save " in done.output
+    changed(file, replace={"files/train/analysis.py": b"print('another')"})
+    done = CliRunner().invoke(root, in_export)
+    assert done.exit_code == 6
+    assert "analysis.py' in the crate is another one" in done.output
     other = Scene(scene.root.parent / "other", scene.identity)
     begin(other.root, scene.identity, quiet)
     done = CliRunner().invoke(root, [*words[:-1], str(other.root)])

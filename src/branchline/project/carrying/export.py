@@ -16,16 +16,12 @@ from typing import IO
 import msgspec
 
 from branchline.foundation.clock import SystemClock, rfc3339
-from branchline.foundation.digest import Digest, digest_from, digest_of
+from branchline.foundation.digest import digest_from, digest_of
 from branchline.foundation.durable import sync_folder
 from branchline.foundation.errors import Conflict, Corrupt, NotFound, Refused
 from branchline.foundation.keys import Identity
 from branchline.project.activity.files import (
-    BLOBS,
-    FOLDER,
     Recorder,
-    blob_name,
-    read_blob,
     record_names,
 )
 from branchline.project.activity.record import Detail
@@ -41,10 +37,10 @@ from branchline.project.carrying.form import (
     Piece,
     name_of_key,
 )
+from branchline.project.carrying.held import blob_in, paths_in, plain_files
 from branchline.project.data.guard import check_push, judge_keys, paths_of_keys
 from branchline.project.git.intake import Progress
-from branchline.project.git.keys import digest_of_key, key_in_link, key_in_pointer, object_place
-from branchline.project.merging.weighing import contents, versions_at
+from branchline.project.git.keys import digest_of_key, object_place
 from branchline.project.names import shown
 from branchline.project.place import Project
 from branchline.project.saving import commit_only, save
@@ -145,8 +141,8 @@ def export(
                 found = [made.content(key, entries) for key in wanted if key not in gone]
                 manifest = _manifest(project, refs, history, found, missing, left_out)
                 if crate:
-                    blobs = partial(_blob, project, {each.key for each in found})
-                    graph = described(project, manifest, entries, paths_of_keys(git), blobs)
+                    blobs = partial(blob_in, project, {each.key for each in found})
+                    graph = described(project, manifest, entries, paths_in(project, refs), blobs)
                     _add(archive, CRATE, written(graph))
                 text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
                 _add(archive, MANIFEST, text + b"\n")
@@ -176,22 +172,10 @@ class _Writer:
 
     def files(self) -> dict[str, Content]:
         """Write the files as they are saved, and return what is at each path below ``files``."""
-        git, found = self.project.git, {}
-        versions = {
-            path: version
-            for path, version in versions_at(git, "HEAD").items()
-            if not path.startswith(f"{FOLDER}/") and version.mode != "160000"
-        }
-        texts = contents(git, [version.name for version in versions.values()])
-        for (path, version), text in zip(versions.items(), texts, strict=True):
-            linked = version.mode == _LINK
-            key = key_in_link(os.fsdecode(text)) if linked else key_in_pointer(text)
-            if key is not None and _place(self.project, key).exists():
-                continue
-            if key is None and not linked:
-                _add(self.archive, FILES + path, text)
-                digest = digest_of(text)
-                found[path] = Content(f"git:{version.name}", FILES + path, len(text), digest)
+        found = {}
+        for path, (name, text) in plain_files(self.project.git).items():
+            _add(self.archive, FILES + path, text)
+            found[path] = Content(f"git:{name}", FILES + path, len(text), digest_of(text))
         return found
 
     def content(self, key: str, files: dict[str, Content]) -> Content:
@@ -251,17 +235,6 @@ def _refs(project: Project) -> dict[str, str]:
 
 def _place(project: Project, key: str) -> Path:
     return project.root / ".git/annex/objects" / object_place(key)
-
-
-def _blob(project: Project, held: set[str], digest: Digest) -> bytes | None:
-    """Return what a record names, if the export holds it: in its history, or as a content."""
-    place = project.root / BLOBS / blob_name(digest)
-    if place.is_symlink() and key_in_link(os.readlink(place)) not in held:
-        return None
-    try:
-        return read_blob(project, digest)
-    except (NotFound, Corrupt):
-        return None
 
 
 def _absent(key: str, paths: set[str], why: str) -> Absent:

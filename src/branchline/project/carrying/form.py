@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from branchline.foundation.crates import METADATA
 from branchline.foundation.decoding import decode_json
 from branchline.foundation.digest import WireDigest
 from branchline.foundation.errors import Refused
@@ -19,7 +20,7 @@ from branchline.project.names import shown, why_not
 
 MANIFEST = "branchline-export.json"
 BUNDLE = "history.bundle"
-CRATE = "ro-crate-metadata.json"
+CRATE = METADATA
 ANNEX = "annex/"
 FILES = "files/"
 _LARGEST_MANIFEST = 256 << 20
@@ -173,7 +174,7 @@ def _why_not(entry: zipfile.ZipInfo) -> str | None:
         return "its name is none of an export's"
     if reason := why_not(name):
         return reason
-    if name == MANIFEST and entry.file_size > _LARGEST_MANIFEST:
+    if name in (MANIFEST, CRATE) and entry.file_size > _LARGEST_MANIFEST:
         return f"it has {entry.file_size} bytes; at most {_LARGEST_MANIFEST} are read"
     if name not in (MANIFEST, BUNDLE, CRATE) and not name.startswith((ANNEX, FILES)):
         return "no export has such a file"
