@@ -49,17 +49,20 @@ def main() -> int:
     parts = _names(given.only) or list(PARTS)
     with tempfile.TemporaryDirectory(prefix="bench-project-", ignore_cleanup_errors=True) as name:
         bench = Bench(Path(name), CACHE, chosen, given.runs, figures)
-        if "small" in parts:
-            small(bench, given.small)
-        if "large" in parts:
-            large(bench, given.large)
-        if "status" in parts:
-            for count in map(int, _names(given.status)):
-                statuses(bench, count)
-        if "contents" in parts:
-            contents(bench, given.contents)
-        if "pages" in parts:
-            pages(Path(name) / "pages", given.history, given.records, given.runs, figures)
+        try:
+            if "small" in parts:
+                small(bench, given.small)
+            if "large" in parts:
+                large(bench, given.large)
+            if "status" in parts:
+                for count in map(int, _names(given.status)):
+                    statuses(bench, count)
+            if "contents" in parts:
+                contents(bench, given.contents)
+            if "pages" in parts:
+                pages(Path(name) / "pages", given.history, given.records, given.runs, figures)
+        finally:
+            bench.clear()
     rows = rows_of(figures)
     show(rows, figures, console)
     console.print(f"took {(time.monotonic() - began) / 60:.1f} minutes")
