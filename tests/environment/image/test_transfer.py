@@ -88,6 +88,17 @@ def test_a_damaged_file_is_never_adopted(
         check_trees(materialise(found, other))
 
 
+@pytest.mark.parametrize("data", [b"", b"nonsense" * 500, None], ids=["empty", "other", "cut"])
+def test_whoever_has_a_bad_file_is_told_what_to_do(tmp_path: Path, data: bytes | None) -> None:
+    """One sentence names the file, another says where to get it again."""
+    store, file = Store(tmp_path / "store"), tmp_path / "image.stick"
+    transfer.export_image(store, small_image(store), file)
+    file.write_bytes(file.read_bytes()[:-3000] if data is None else data)
+    with pytest.raises(BranchlineError, match=r"The file image\.stick") as caught:
+        transfer.import_image(Store(tmp_path / "other"), file)
+    assert "environment export" in caught.value.advice
+
+
 def test_damage_in_the_store_never_leaves_it(store: Store, tmp_path: Path) -> None:
     """A changed content is noticed while it is written out, and no file appears."""
     made = small_image(store)

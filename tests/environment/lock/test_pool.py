@@ -54,13 +54,17 @@ def test_other_bytes_are_not_taken_in(tmp_path: Path, data: bytes, why: str) -> 
 
 
 def test_a_file_that_rots_in_the_pool_is_named(tmp_path: Path) -> None:
-    """Reading a file again before use notices a flipped bit."""
+    """Reading a file again before use notices a flipped bit, and makes room for the right one."""
     pool = Pool(tmp_path / "debs")
     kept = pool.adopt(_file(tmp_path), SHA, len(DATA))
     kept.chmod(0o644)
     kept.write_bytes(b"A" + DATA[1:])
-    with pytest.raises(Corrupt, match="hello"):
+    with pytest.raises(Corrupt, match=r"hello.*It was taken out: do the same again"):
         pool.verified(SHA, len(DATA), "hello")
+    # Whoever fetches asks what is there, and now brings it again.
+    assert not pool.has(SHA)
+    pool.adopt(_file(tmp_path), SHA, len(DATA))
+    assert pool.verified(SHA, len(DATA), "hello") == kept
 
 
 def test_what_is_missing_and_what_is_no_hash_are_told_apart(tmp_path: Path) -> None:

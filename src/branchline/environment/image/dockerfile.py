@@ -61,7 +61,10 @@ def build_dockerfile(
         BuildFailed: It failed; the sentence names the log.
     """
     if not (folder / NAME).is_file():
-        raise Refused(f"{folder} has no {NAME}")
+        raise Refused(
+            f"{folder.absolute()} has no {NAME}",
+            advice="Name the folder that has it, or leave --dockerfile out to build a lock",
+        )
     if shutil.which("buildah") is None:
         raise Unavailable(
             "A Dockerfile is built by buildah, which is not installed",

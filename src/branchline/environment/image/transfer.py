@@ -13,7 +13,7 @@ import secrets
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import msgspec
 
@@ -38,6 +38,7 @@ _HEAD, _MANIFEST, _CONFIG, _SIGNATURE = "image.json", "manifest.json", "config.j
 _LAYERS, _SUFFIX = "layers/", ".tar.zst"
 _MOST_DOCUMENT = 16 << 20
 _PIECE = 1 << 20
+_AGAIN = "Copy it again from where 'branchline environment export' wrote it"
 
 
 class _Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,37 +114,45 @@ def import_image(
         Corrupt: Bytes are missing or not what the image's digest says.
         DiskFull: The store's disk is.
     """
-    what = f"The file {file.name}"
-    with room_in(store.folder), file.open("rb") as source, store.building():
-        reader = members(source, what)
-        documents: dict[str, bytes] = {}
-        for member in reader:
-            if not member.name.startswith(_LAYERS):
-                documents[member.name] = _document(member.size, member.pieces, what)
-                continue
-            image = _image(documents, digest, what)
-            titles = {layer.digest: layer for layer in image.layers}
-            name = Digest("sha256:" + member.name[len(_LAYERS) : -len(_SUFFIX)])
-            layer = titles.get(name)
-            if layer is None or member.kind != FILE:
-                raise Corrupt(f"{what} holds a layer that its image does not have")
-            if store.has_layer(name):
-                continue
-            progress(f"reading {layer.title}")
-            with store.temporary("import") as scratch:
-                packed = scratch / "layer"
-                with packed.open("wb") as target:
-                    target.writelines(member.pieces())
-                take_layer(store, name, layer.title, expand(packed, name, layer.size))
+    try:
+        with room_in(store.folder), file.open("rb") as source, store.building():
+            return _import(store, source, f"The file {file.name}", digest, progress)
+    except Corrupt as error:
+        raise Corrupt(error.refused, advice=error.advice or _AGAIN, detail=error.detail) from error
+
+
+def _import(
+    store: Store, source: IO[bytes], what: str, digest: Digest | None, progress: Progress
+) -> Image:
+    reader = members(source, what)
+    documents: dict[str, bytes] = {}
+    for member in reader:
+        if not member.name.startswith(_LAYERS):
+            documents[member.name] = _document(member.size, member.pieces, what)
+            continue
         image = _image(documents, digest, what)
-        lacking = [layer for layer in image.layers if not store.has_layer(layer.digest)]
-        if lacking:
-            raise Corrupt(f"{what} lacks the layer {short(lacking[0].digest)}: it is cut short")
-        found = Documents(documents[_MANIFEST], documents[_CONFIG])
-        image = take_image(store, found, image.digest)
-        if _SIGNATURE in documents:
-            target_file = images.folder_of(store, image.digest) / images.SIGNATURE_NAME
-            write_durably(target_file, documents[_SIGNATURE])
+        titles = {layer.digest: layer for layer in image.layers}
+        name = Digest("sha256:" + member.name[len(_LAYERS) : -len(_SUFFIX)])
+        layer = titles.get(name)
+        if layer is None or member.kind != FILE:
+            raise Corrupt(f"{what} holds a layer that its image does not have")
+        if store.has_layer(name):
+            continue
+        progress(f"reading {layer.title}")
+        with store.temporary("import") as scratch:
+            packed = scratch / "layer"
+            with packed.open("wb") as target:
+                target.writelines(member.pieces())
+            take_layer(store, name, layer.title, expand(packed, name, layer.size))
+    image = _image(documents, digest, what)
+    lacking = [layer for layer in image.layers if not store.has_layer(layer.digest)]
+    if lacking:
+        raise Corrupt(f"{what} lacks the layer {short(lacking[0].digest)}: it is cut short")
+    found = Documents(documents[_MANIFEST], documents[_CONFIG])
+    image = take_image(store, found, image.digest)
+    if _SIGNATURE in documents:
+        target_file = images.folder_of(store, image.digest) / images.SIGNATURE_NAME
+        write_durably(target_file, documents[_SIGNATURE])
     return image
 
 
@@ -156,7 +165,10 @@ def _image(documents: dict[str, bytes], digest: Digest | None, what: str) -> Ima
             )
     head = parse_json(documents[_HEAD], _Head, what=f"head of {what}")
     if digest is not None and head.image != digest:
-        raise Refused(f"{what} holds the image {head.image}, not {digest}")
+        raise Refused(
+            f"{what} holds the image {head.image}, not {digest}",
+            advice="Bring the file of that image, or export it again where it was built",
+        )
     if digest_of(documents[_MANIFEST]) != head.image:
         raise Corrupt(f"{what} holds another manifest than that of {head.image}")
     return read_image(Documents(documents[_MANIFEST], documents[_CONFIG]), head.image)

@@ -97,6 +97,9 @@ class Pool:
     def verified(self, sha256: str, size: int, what: str) -> Path:
         """Return a file's path after its bytes were read and found to be right.
 
+        A file whose bytes have changed is taken out: it is no good to anybody under its name, and
+        whoever fetches next gets it anew.
+
         Raises:
             NotFound: It is not here.
             Corrupt: Its bytes have changed.
@@ -106,7 +109,20 @@ class Pool:
             _check(path, sha256, size, what)
         except FileNotFoundError:
             raise NotFound(f"{what} is not in the store") from None
+        except Corrupt as error:
+            raise Corrupt(
+                f"The store's copy is damaged: {error.refused}", advice=_taken_out(path)
+            ) from error
         return path
+
+
+def _taken_out(path: Path) -> str:
+    """Take a damaged file out, if it may be, and return what remains to be done."""
+    try:
+        path.unlink()
+    except OSError:
+        return f"Remove {path}, then do the same again with the network"
+    return "It was taken out: do the same again, and it is fetched anew"
 
 
 def _check(file: Path, sha256: str, size: int, what: str) -> None:

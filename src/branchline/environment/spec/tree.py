@@ -185,7 +185,12 @@ def _bounded(path: str, descriptor: int, size: int, limit: int) -> bytes:
 
 
 def _special(path: str) -> SpecRefused:
-    return SpecRefused(path, "is not a regular file", reason="not a regular file")
+    return SpecRefused(
+        path,
+        "is not a regular file",
+        reason="not a regular file",
+        advice="Put a file of text there, or give what it is another name",
+    )
 
 
 def _slash(path: str) -> str:
