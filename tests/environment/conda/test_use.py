@@ -15,18 +15,23 @@ import pytest
 from click.testing import CliRunner
 from tests.environment.built import Built, clone
 from tests.environment.conda.channel import PACKAGES, Package, Server, write_channel
+from tests.system import world as w
+from tests.system.trains import MEAN
 
 from branchline.cli.root import root
 from branchline.environment.activation import variables
 from branchline.environment.image.build import build_image
 from branchline.environment.image.image import Image
+from branchline.environment.image.intake import missing_layers
 from branchline.environment.image.store import Store
 from branchline.environment.lock.fetch import fetch
 from branchline.environment.lock.folder import write_locked
 from branchline.environment.lock.locking import lock_environment
 from branchline.environment.lock.wanted import Options
+from branchline.environment.service import ImageService
 from branchline.environment.spec import Tree, detect
 from branchline.foundation.errors import Refused
+from branchline.journey import acts
 from branchline.sandbox.bubblewrap import Bubblewrap
 from branchline.train.template import new_train, write_train
 from branchline.workbench.trial import try_train
@@ -136,6 +141,54 @@ async def test_a_train_runs_at_stations_in_condas_packages(
     assert trial.values["n"] == 60
     shown = trial.as_json()
     assert (shown["environment"], shown["reproducible"]) == (made.image.digest, True)
+
+
+TRAVELLING = """
+import os
+import pure_thing
+
+def station(data, state, parameters):
+    assert os.environ["SECOND"] == "after /opt/conda said 0"
+    assert pure_thing.__file__.startswith("/opt/conda/lib/")
+    ages = data["patients"]["age"].to_pylist()
+    return {"sums": {"n": [len(ages)], "sum": [float(sum(ages))]}}
+
+def combine(updates, state, parameters):
+    assert os.environ["CONDA_PREFIX"] == "/opt/conda"
+    sums = [u["sums"].to_pylist()[0] for u in updates]
+    return None, {"mean": sum(s["sum"] for s in sums) / sum(s["n"] for s in sums)}
+"""
+
+
+@pytest.mark.slow
+async def test_a_journey_runs_in_condas_packages_that_central_has(
+    made: Made, built_environment: Built, tmp_path: Path
+) -> None:
+    """Over HTTP: the station has Debian's part and fetches conda's; the aggregator is in it, too."""
+    lock = 'lock = "branchline.lock"'
+    train = dataclasses.replace(
+        MEAN,
+        manifest=re.sub(r"^python = .*", lock, MEAN.manifest, flags=re.M),
+        code=TRAVELLING,
+        files={n: (made.train / n).read_bytes() for n in ("branchline.lock", "pylock.toml")},
+    )
+    laid_out = w.here(tmp_path)
+    clone(built_environment.store, laid_out.home / "environments")
+    async with w.inhabited(laid_out, "north", allow_not_reproducible=False) as world:
+        store = clone(built_environment.store, world.homes["north"].images)
+        lacking = set(missing_layers(store, made.image))
+        absent = {layer.title for layer in made.image.layers if layer.digest in lacking}
+        assert absent >= {"active 1.0 (conda)", "pure-thing 2.0 (conda)"}
+        await ImageService(world.pi.client).push(made.image.digest, made.store, lambda said: None)
+        journey = await world.depart(train)
+        result = await world.arrived(journey)
+        assert result["mean"] == pytest.approx(w.mean_age(1), rel=1e-12)
+        assert not missing_layers(store, made.image)
+        done = [act for _, act in world.history(journey=journey)]
+        accepted = [act for act in done if isinstance(act, acts.StopAccepted)]
+        assert [(a.environment, a.reproducible) for a in accepted] == [(made.image.digest, True)]
+        prepared = [act for act in done if isinstance(act, acts.JourneyPrepared)]
+        assert [a.environment for a in prepared] == [made.image.digest]
 
 
 @pytest.mark.slow
