@@ -35,6 +35,7 @@ def get(paths: tuple[Path, ...], remote: str, where: Path, home: Path) -> Answer
     data = {
         "arrived": [{"path": each.path, "from": each.remote} for each in got.arrived],
         "failed": [{"path": each.path, "why": each.why} for each in got.failed],
+        "unchecked": list(got.unchecked),
         "here": got.here,
         "record": got.record.digest if got.record else None,
     }
@@ -45,5 +46,11 @@ def get(paths: tuple[Path, ...], remote: str, where: Path, home: Path) -> Answer
     ]
     more = f"  … and {len(came) - _MOST} more" if len(came) > _MOST else ""
     lost = [each.why for each in got.failed[:_MOST]]
-    text = lines(f"Brought {len(came)} contents", *came[:_MOST], more, *lost)
+    unsure = (
+        f"{len(got.unchecked)} of them could not be held against their names: this clone lacks the data "
+        "key; once it has it, 'git annex fsck' can"
+        if got.unchecked
+        else ""
+    )
+    text = lines(f"Brought {len(came)} contents", *came[:_MOST], more, unsure, *lost)
     return Answer(data, text, _NOT_FOUND if got.failed else 0)

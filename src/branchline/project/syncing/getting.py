@@ -14,7 +14,8 @@ from branchline.project.activity.record import Detail, Signed
 from branchline.project.data.guard import judge_keys
 from branchline.project.data.places import here
 from branchline.project.git.intake import Progress
-from branchline.project.git.keys import digest_of_key, object_place, size_of_key
+from branchline.project.git.keyed import held, key_id_of
+from branchline.project.git.keys import digest_of_key, is_forgeable, object_place, size_of_key
 from branchline.project.git.settings import check_network
 from branchline.project.manifest import printable_path
 from branchline.project.names import shown
@@ -23,6 +24,7 @@ from branchline.project.saving import commit_only
 from branchline.project.syncing.copies import Copy, copies_of, keys_at
 
 _FROM = re.compile(r"^from (\S+?)\.\.\.$", re.M)
+_REMOTE = re.compile(r"^remote\..+\.url$")
 _NAMED = 3
 PATIENCE = {"annex.stalldetection": "1KB/60s"}
 """How slow a transfer is given up; what arrived of it is kept, and the next one goes on from there."""
@@ -67,12 +69,15 @@ class Got:
         failed: What did not.
         here: How many contents were here already.
         record: What was put on record; None where nothing was to be brought.
+        unchecked: Files whose content came and could not be held against its name: it is keyed, and
+            this clone has no data key; or it is a name that any content can bear.
     """
 
     arrived: Sequence[Arrived]
     failed: Sequence[Failed]
     here: int
     record: Signed | None
+    unchecked: Sequence[str] = ()
 
 
 def get(
@@ -127,8 +132,9 @@ def get(
         Failed(path, key, kept_out.get(path) or _why(path, copies[key]))
         for path, key in left.items()
     ]
-    record = _put_on_record(project, identity, arrived, failed)
-    return Got(arrived, failed, len(keys) - len(absent), record)
+    unchecked = tuple(each.path for each in arrived if not _checkable(project, each.key))
+    record = _put_on_record(project, identity, arrived, failed, unchecked)
+    return Got(arrived, failed, len(keys) - len(absent), record, unchecked)
 
 
 def _transfer(
@@ -140,7 +146,8 @@ def _transfer(
     total = sum(size_of_key(key) or 0 for key in absent.values())
     arrived: list[Arrived] = []
     done = 0
-    for told in project.annex.stream((*words, *chosen), list(absent), PATIENCE):
+    settings = {**PATIENCE, **_verifying(project)}
+    for told in project.annex.stream((*words, *chosen), list(absent), settings):
         action = told.get("action")
         if isinstance(action, dict):
             now = done + int(told.get("byte-progress") or 0)
@@ -153,6 +160,18 @@ def _transfer(
             arrived.append(Arrived(path, absent[path], found[1] if found else remote))
             progress(_far(done, total, len(arrived), len(absent)))
     return arrived
+
+
+def _verifying(project: Project) -> dict[str, str]:
+    """Return the settings by which git-annex holds all that comes against its name, from anywhere."""
+    remotes = [n[len("remote.") : -len(".url")] for n in project.git.own if _REMOTE.match(n)]
+    return {f"remote.{name}.annex-verify": "true" for name in remotes} | {"annex.verify": "true"}
+
+
+def _checkable(project: Project, key: str) -> bool:
+    """Tell whether this clone can hold a content against its name."""
+    name = key_id_of(key)
+    return held(project.root, name) is not None if name is not None else not is_forgeable(key)
 
 
 def _far(done: int, total: int, count: int, of: int) -> str:
@@ -189,7 +208,11 @@ def _why(path: str, copies: Sequence[Copy]) -> str:
 
 
 def _put_on_record(
-    project: Project, identity: Identity, arrived: Sequence[Arrived], failed: Sequence[Failed]
+    project: Project,
+    identity: Identity,
+    arrived: Sequence[Arrived],
+    failed: Sequence[Failed],
+    unchecked: Sequence[str],
 ) -> Signed:
     sources = sorted({each.remote for each in arrived if each.remote})
     where = f" from {', '.join(sources)}" if sources else ""
@@ -204,6 +227,9 @@ def _put_on_record(
         {"path": printable_path(e.path), "content": digest_of_key(e.key) or e.key} for e in failed
     ]
     details: list[Detail] = [recorder.keep_json("location", listed)]
+    if unchecked:
+        paths = [printable_path(path) for path in unchecked]
+        details.append(recorder.keep_json("metadata", {"unchecked": paths}))
     if lost:
         details.append(recorder.keep_json("error", lost))
     record = {
@@ -214,6 +240,6 @@ def _put_on_record(
         "commit": project.git.head(),
         "branch": project.git.branch(),
     }
-    signed, paths = recorder.write(record, *details)
-    commit_only(project, paths, message)
+    signed, written = recorder.write(record, *details)
+    commit_only(project, written, message)
     return signed
