@@ -26,10 +26,11 @@ SAVE = """
 import sys
 from pathlib import Path
 from branchline.foundation.keys import Identity
-from branchline.project.git import packing
+from branchline.project.git import intake, packing
 from branchline.project.place import Project
 from branchline.project.saving import save
 packing._MANY = 1
+intake._DIVIDED = 4
 identity = Identity.load_or_create(Path(sys.argv[2]))
 print("go", flush=True)
 with Project.open(Path(sys.argv[1])).working() as project:

@@ -84,7 +84,7 @@ def test_one_file_that_cannot_be_read_stops_the_others(
 
     with monkeypatch.context() as patch:
         patch.setattr(reading, "read_file", fails)
-        patch.setattr(reading, "_LARGE", large)
+        patch.setattr(reading, "LARGE", large)
         with pytest.raises(PermissionError):
             scene.save()
     for i in range(500):
@@ -261,7 +261,7 @@ def test_large_files_that_are_read_ahead_come_in_as_all_others(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever their order among small ones."""
-    monkeypatch.setattr(reading, "_LARGE", 100)
+    monkeypatch.setattr(reading, "LARGE", 100)
     for i in range(40):
         scene.write(f"data/{i:02}.bin", bytes([i]) * (5 if i % 3 else 500))
     content = {entry.path: entry.content for entry in scene.save().entries}

@@ -14,8 +14,8 @@ from branchline.project.git.keyed import DataKey
 from branchline.project.names import shown
 
 _PIECE = 1 << 20
-_LARGE = 4 << 20
-"""From so many bytes on, two are read at a time: below, to take turns costs more than it wins."""
+LARGE = 4 << 20
+"""From so many bytes on, two files are read at a time; below, to take turns costs more than it wins."""
 _READERS = 2
 
 
@@ -52,7 +52,7 @@ def read_in_turn(
 
     readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reading")
     try:
-        large = [path for path, size in sizes.items() if size >= _LARGE]
+        large = [path for path, size in sizes.items() if size >= LARGE]
         ahead = {path: readers.submit(read, path) for path in large}
         for path in sizes:
             yield path, ahead.pop(path).result() if path in ahead else read(path)
