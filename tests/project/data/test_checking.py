@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import chdir
 from pathlib import Path
@@ -10,16 +11,19 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from tests.project.conftest import Prepared, Scene, quiet
+from tests.project.conftest import Prepared, Scene, quiet, run
 from tests.project.data.test_guard import rule
 from tests.project.data.test_lists import csv, make
 
 from branchline.checks.results import Result
 from branchline.cli.root import root
 from branchline.foundation.errors import Conflict, NotFound, Refused
+from branchline.foundation.keys import Identity
 from branchline.project.activity.feed import feed, write_note
 from branchline.project.activity.verify import verify
+from branchline.project.cloning import clone
 from branchline.project.runs.places import Place
+from branchline.project.syncing.getting import get
 from branchline.train.template import new_train, write_train
 from branchline.workbench.checking import require_checks, run_checks, standing
 from branchline.workbench.client import Client
@@ -265,3 +269,67 @@ def test_a_merge_measures_models_when_it_is_told_to(checked: Scene) -> None:
     assert (checked.root / "results/metrics.json").read_text() == measured
     assert standing(checked.project).unmet == []
     assert verify(checked.project).faults == []
+
+
+def test_a_sync_merges_nothing_whose_result_does_not_meet_a_check(
+    checked: Scene, tmp_path: Path
+) -> None:
+    """What others sent fails it: nothing is merged, sent or lost, and sync goes on once it is put right."""
+    between, other = shared(checked, tmp_path)
+    with other.project.working() as project:
+        get(project, other.identity, ["data"], quiet)
+    other.write("data/theirs.csv", csv(range(3), "p9,-1,a\n"))
+    other.save()
+    assert not running(other, "patients")["patients"].passed
+    call(other, "sync", "--content")
+    checked.write("code/mine.py", "1\n")
+    checked.save()
+    mine, sent = checked.git("rev-parse", "HEAD"), run(between, "git", "rev-parse", "main")
+    refused = call(checked, "sync", code=5)
+    assert "'patients' failed: data/theirs.csv: column 'age' has 1 value" in refused["refused"]
+    assert "Nothing was merged or sent" in refused["advice"]
+    assert (run(between, "git", "rev-parse", "main"), checked.git("rev-parse", "HEAD")) == (
+        sent,
+        mine,
+    )
+    assert not os.path.lexists(checked.root / "data/theirs.csv")
+    assert (checked.root / "code/mine.py").exists()
+    other.write("data/theirs.csv", csv(range(3)))
+    other.save()
+    assert running(other, "patients")["patients"].passed
+    call(other, "sync", "--content")
+    assert call(checked, "sync", "--content")["state"] == "synced"
+    assert (checked.root / "data/theirs.csv").exists()
+    assert run(between, "git", "rev-parse", "main") == checked.git("rev-parse", "HEAD")
+    assert verify(checked.project).faults == []
+
+
+def test_where_both_sides_brought_data_a_sync_says_which_content_it_has_to_see(
+    checked: Scene, tmp_path: Path
+) -> None:
+    """And takes it, once it is here: the check is run on what the merge makes."""
+    _, other = shared(checked, tmp_path)
+    for scene, name, rows in ((other, "data/theirs.csv", 2), (checked, "data/mine.csv", 3)):
+        scene.write(name, csv(range(rows)))
+        scene.save()
+    call(other, "sync", "--content")
+    refused = call(checked, "sync", code=5)
+    assert "'patients' was" in refused["refused"]
+    command = refused["advice"].partition("; 'git")[2].partition("'")[0]
+    assert "data/theirs.csv" in refused["advice"]
+    run(checked.root, "git", *command.split())
+    assert call(checked, "sync")["state"] == "synced"
+    assert standing(checked.project).unmet == []
+
+
+def shared(scene: Scene, tmp_path: Path) -> tuple[Path, Scene]:
+    """Have somebody else work on the project, with data that are checked and no model."""
+    text = (scene.root / "checks.toml").read_text()
+    scene.write("checks.toml", text.partition("[model")[0])
+    scene.save()
+    running(scene, "patients")
+    between = tmp_path / "between.git"
+    run(tmp_path, "git", "init", "-q", "--bare", "--initial-branch=main", str(between))
+    call(scene, "sync", str(between), "--content")
+    made = clone(str(between), tmp_path / "other", quiet).project
+    return between, Scene(made.root, Identity.create())

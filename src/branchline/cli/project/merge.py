@@ -135,24 +135,23 @@ def merge(
 @contextmanager
 def judging(
     project: Project,
-    branch: str,
+    name: str,
     identity: Identity,
     progress: Callable[[str], None],
     *,
     commands: bool,
+    syncing: bool = False,
 ) -> Iterator[MergeJudge]:
-    """Give who holds a merge against its required checks; what he found goes on record."""
+    """Give who holds a merge against its required checks; see `branchline.workbench.merging`."""
     from branchline.project.runs.places import place_of
-    from branchline.workbench.merging import MergeJudge
+    from branchline.workbench.merging import judging as given
 
     def place(work: Path) -> Place:
         return place_of(work, opened_store(None))
 
-    judge = MergeJudge(project, branch or "this", progress, place if commands else None)
-    try:
+    where = place if commands else None
+    with given(project, name or "this", identity, progress, where, syncing=syncing) as judge:
         yield judge
-    finally:
-        judge.put_on_record(identity)
 
 
 def ask(merged: Merged) -> dict[str, How]:

@@ -9,7 +9,7 @@ import click
 
 from branchline.cli.frame import Answer, lines, verb
 from branchline.cli.project.checks import run_then
-from branchline.cli.project.merge import CONFLICTS, ask, choices, named, said, told, wanted
+from branchline.cli.project.merge import CONFLICTS, ask, choices, judging, named, said, told, wanted
 from branchline.cli.project.places import changing, identity_of, opened, project_option
 from branchline.cli.researcher import HOME
 
@@ -42,6 +42,7 @@ _MOST = 20
     default=None,
     help="Have the data's contents come and go, too, from now on; or no more.",
 )
+@click.option("--check", is_flag=True, help="Measure models, too: run the commands of checks.toml.")
 @project_option
 @HOME
 def sync(
@@ -53,6 +54,7 @@ def sync(
     done: bool,
     accept: bool,
     content: bool | None,
+    check: bool,
     where: Path,
     home: Path,
 ) -> Answer:
@@ -62,6 +64,7 @@ def sync(
     sides contradict each other, you choose as in 'branchline merge', and the next sync goes on.
     Nothing is forced on anybody: if others rewrote history there, you are told, and nothing changes.
     Checks that say so are run first; a hub takes no main branch while a required one is not met.
+    Nor is anything merged here whose result does not meet one, and the reason is said (exit code 5).
     """
     from branchline.project.merging.merge import waiting
     from branchline.project.syncing.sync import sync as work
@@ -72,20 +75,36 @@ def sync(
     with changing(where, "syncing") as (project, progress):
         identity = identity_of(home)
         options = named(project, ways)
-        synced = work(
-            project,
-            identity,
-            remote,
-            options,
-            progress,
-            done=done,
-            accept=accept,
-            content=content,
-        )
-    while synced.merge is not None and (asked := ask(synced.merge)):
-        with changing(where, "syncing") as (project, progress):
+        with judging(
+            project, remote or "what is there", identity, progress, commands=check, syncing=True
+        ) as judge:
             synced = work(
-                project, identity, remote, asked, progress, accept=accept, content=content
+                project,
+                identity,
+                remote,
+                options,
+                progress,
+                done=done,
+                accept=accept,
+                content=content,
+                judge=judge,
+            )
+    while synced.merge is not None and (asked := ask(synced.merge)):
+        with (
+            changing(where, "syncing") as (project, progress),
+            judging(
+                project, remote or "what is there", identity, progress, commands=check, syncing=True
+            ) as judge,
+        ):
+            synced = work(
+                project,
+                identity,
+                remote,
+                asked,
+                progress,
+                accept=accept,
+                content=content,
+                judge=judge,
             )
     return _told(synced)
 

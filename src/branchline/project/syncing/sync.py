@@ -15,7 +15,14 @@ from branchline.project.git.intake import Progress
 from branchline.project.git.landing import differences, land
 from branchline.project.git.trouble import from_there, trouble
 from branchline.project.merging.looking import check_new
-from branchline.project.merging.merge import Merged, check_same_project, go_on, waiting
+from branchline.project.merging.merge import (
+    Judge,
+    Merged,
+    check_same_project,
+    go_on,
+    waiting,
+)
+from branchline.project.merging.merge import accept as anything
 from branchline.project.merging.pending import How, Pending
 from branchline.project.merging.weighing import is_within
 from branchline.project.place import Project
@@ -96,6 +103,7 @@ def sync(
     done: bool = False,
     accept: bool = False,
     content: bool | None = None,
+    judge: Judge = anything,
 ) -> Synced:
     """Save, bring what is elsewhere, merge it, and send the whole.
 
@@ -111,9 +119,11 @@ def sync(
         done: Whether files that are merged by hand are finished.
         accept: Whether a history that others rewrote is merged all the same.
         content: Whether contents come and go, too, now and from now on; as before by default.
+        judge: Has the last word on what a merge makes. Where it refuses, what was brought stays apart,
+            and nothing is merged or sent.
 
     Raises:
-        Conflict: Another merge waits, or no branch is checked out.
+        Conflict: Another merge waits, or no branch is checked out; or the judge refuses.
         NotAllowed: Something may not go there; nothing was sent.
         Unavailable, NotFound, Refused, GitFailed: The other place cannot be reached, or refuses.
     """
@@ -131,7 +141,7 @@ def sync(
             advice="Finish it, or leave it with 'branchline merge --abandon'",
         )
     if pending is not None:
-        merged = go_on(project, identity, pending, wanted, progress, done=done)
+        merged = go_on(project, identity, pending, wanted, progress, done=done, judge=judge)
         state = replace(state, merge=merged, saved=merged.saved)
         if merged.state == "waiting":
             return replace(state, state="waiting")
@@ -139,13 +149,15 @@ def sync(
     else:
         saved = save(project, identity, progress, message=f"As it was before a sync with {remote}")
         state = replace(state, saved=saved.commit)
-    state = _through(project, identity, state, begun, wanted, progress, accept=accept)
+    state = _through(project, identity, state, begun, wanted, progress, accept=accept, judge=judge)
     if state.state == "synced" and wants_contents(project, remote, content):
         exchanged = exchange(project, identity, remote, progress)
         state = replace(state, exchanged=exchanged)
         if exchanged.brought or exchanged.sent:
             # That they came and went is news for the other side, too.
-            state = _through(project, identity, state, git.head(), {}, progress, accept=accept)
+            state = _through(
+                project, identity, state, git.head(), {}, progress, accept=accept, judge=judge
+            )
     return replace(state, commit=git.head())
 
 
@@ -158,6 +170,7 @@ def _through(
     progress: Progress,
     *,
     accept: bool,
+    judge: Judge,
 ) -> Synced:
     """Bring, merge and send, again and again while others send at the same time."""
     remote, branch = state.remote, state.branch
@@ -167,7 +180,7 @@ def _through(
         if rewritten is not None:
             return _stop(project, identity, replace(state, rewritten=rewritten))
         _take_over(project, remote, there)
-        state = _bring(project, identity, state, there, wanted, progress)
+        state = _bring(project, identity, state, there, wanted, progress, judge)
         if state.state == "waiting":
             return state
         _merge_locations(project, progress)
@@ -198,6 +211,7 @@ def _bring(
     there: Mapping[str, str],
     wanted: Mapping[str, How],
     progress: Progress,
+    judge: Judge,
 ) -> Synced:
     """Merge what the other place has, and what somebody left here for this branch."""
     git, remote, branch = project.git, state.remote, state.branch
@@ -215,7 +229,7 @@ def _bring(
             land(git, theirs, branch)
         else:
             pending = Pending(f"{remote}/{branch}", theirs, remote=remote)
-            merged = go_on(project, identity, pending, wanted, progress)
+            merged = go_on(project, identity, pending, wanted, progress, judge=judge)
             state = replace(state, merge=merged, saved=state.saved or merged.saved)
             if merged.state == "waiting":
                 return replace(state, state="waiting")

@@ -19,6 +19,7 @@ from branchline.project.saving import save
 from branchline.project.syncing.getting import get
 from branchline.project.syncing.sync import sync
 from branchline.workbench.checking import run_checks
+from branchline.workbench.merging import judging
 from branchline.workbench.pages.jobs import Done, Work
 from branchline.workbench.pages.shown.terminal import plain
 
@@ -144,8 +145,11 @@ def show(asked: Asked, progress: Progress) -> Done:
 
 def sync_now(asked: Asked, progress: Progress) -> Done:
     """Save, bring what is elsewhere, merge and send."""
-    with asked.project.working() as project:
-        done = sync(project, asked.identity, "", {}, progress)
+    with (
+        asked.project.working() as project,
+        judging(project, "what is there", asked.identity, progress, syncing=True) as judge,
+    ):
+        done = sync(project, asked.identity, "", {}, progress, judge=judge)
     if done.rewritten is not None:
         said = f"Others rewrote history at {done.remote}. Nothing of yours has changed, and nothing was sent. See 'branchline sync --help'"
         return Done(plain(said), good=False)
