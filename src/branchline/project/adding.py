@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from branchline.foundation.errors import Conflict, Refused
 from branchline.project.changes import MODULE, Change
@@ -26,6 +27,19 @@ from branchline.project.names import check_names, shown
 from branchline.project.place import Project
 
 
+@dataclass(frozen=True)
+class Added:
+    """What was added.
+
+    Args:
+        count: How many paths.
+        taken: Those that are links into the annex now.
+    """
+
+    count: int
+    taken: Sequence[Taken]
+
+
 def add(
     project: Project,
     paths: Sequence[str],
@@ -33,8 +47,8 @@ def add(
     *,
     apart: Collection[str] | None = None,
     filters: bool = True,
-) -> int:
-    """Take files in, so that the next save keeps them; return how many.
+) -> Added:
+    """Take files in, so that the next save keeps them.
 
     Args:
         project: The project, held by its lock.
@@ -61,8 +75,7 @@ def add(
         _check_by_hand(project, todo)
     else:
         todo = [change for change in todo if change.path not in apart]
-    _check(project, todo)
-    taken, rest = _take_in(project, todo, progress)
+    taken, rest = _take_in(project, todo, _looked_at(project, todo), progress)
     progress("telling git")
     removed = [change.path for change in todo if change.unstaged == "D"]
     if removed:
@@ -78,7 +91,7 @@ def add(
     uuid = project.annex.uuid
     if taken and uuid is not None:
         register(project.git, uuid, taken)
-    return len(todo)
+    return Added(len(todo), taken)
 
 
 def _check_by_hand(project: Project, changes: Sequence[Change]) -> None:
@@ -101,8 +114,8 @@ def _without_remains(project: Project, changes: Sequence[Change]) -> list[Change
     return [change for change in changes if change.path not in remains]
 
 
-def _check(project: Project, changes: Sequence[Change]) -> None:
-    """Refuse what cannot be kept, before anything is taken in."""
+def _looked_at(project: Project, changes: Sequence[Change]) -> dict[str, os.stat_result]:
+    """Return what the system says of what is there; refuse what cannot be kept, before it is taken in."""
     new = [change.path for change in changes if change.staged == "?"]
     nested = [path for path in new if path.endswith("/")]
     if nested:
@@ -113,13 +126,16 @@ def _check(project: Project, changes: Sequence[Change]) -> None:
     if new:
         check_names(new, project.git.lines("ls-files", "-z"))
     root = str(project.root)
+    there: dict[str, os.stat_result] = {}
     for change in changes:
         file = f"{root}/{change.path}"
-        if change.mode == MODULE or change.unstaged == "D":
+        if change.unstaged == "D":
             continue
         try:
-            found = os.lstat(file)
-        except FileNotFoundError:
+            found = there[change.path] = os.lstat(file)
+        except OSError:
+            continue
+        if change.mode == MODULE:
             continue
         if stat.S_ISLNK(found.st_mode):
             check_link(change.path, os.readlink(file))
@@ -128,6 +144,7 @@ def _check(project: Project, changes: Sequence[Change]) -> None:
                 f"{shown(change.path)} is neither a file nor a folder",
                 advice="Name it in .gitignore",
             )
+    return there
 
 
 def check_link(path: str, target: str) -> None:
@@ -151,20 +168,17 @@ def check_link(path: str, target: str) -> None:
 
 
 def _take_in(
-    project: Project, changes: Sequence[Change], progress: Progress
+    project: Project,
+    changes: Sequence[Change],
+    there: Mapping[str, os.stat_result],
+    progress: Progress,
 ) -> tuple[list[Taken], list[str]]:
     """Bring what git-annex takes in; return that, and the paths that are git's."""
-    root, uuid = project.root, project.annex.uuid
-    if uuid is None:
+    root = project.root
+    if project.annex.uuid is None:
         return [], [change.path for change in changes if change.unstaged != "D"]
-    sizes: dict[str, int] = {}
-    links: list[str] = []
-    for change in changes:
-        found = _found(f"{root}/{change.path}") if change.unstaged != "D" else None
-        if found is not None and stat.S_ISLNK(found.st_mode):
-            links.append(change.path)
-        elif found is not None:
-            sizes[change.path] = found.st_size
+    links = [path for path, found in there.items() if stat.S_ISLNK(found.st_mode)]
+    sizes = {p: found.st_size for p, found in there.items() if not stat.S_ISLNK(found.st_mode)}
     files = [change for change in changes if change.path in sizes]
     unlocked = unlocked_among(project, [c for c in files if c.staged != "?"])
     choose = chooser(project, [c.path for c in files])
@@ -189,13 +203,6 @@ def _take_in(
     taken += _known_links(project, links)
     done = {*theirs, *(each.path for each in taken)}
     return taken, [c.path for c in changes if c.unstaged != "D" and c.path not in done]
-
-
-def _found(file: str) -> os.stat_result | None:
-    try:
-        return os.lstat(file)
-    except OSError:
-        return None
 
 
 def _known_links(project: Project, paths: Sequence[str]) -> list[Taken]:

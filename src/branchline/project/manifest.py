@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from branchline.project.git.keys import digest_of_key, key_in_link, size_of_key
@@ -14,6 +15,7 @@ from branchline.project.place import Project
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """Git's name of the tree with nothing in it."""
 
+_NO_KEYS: Mapping[str, str] = MappingProxyType({})
 _WORDS = {"A": "new", "M": "changed", "T": "changed", "D": "removed"}
 _LINK = "120000"
 _KINDS = {"data": "data", "results": "data", "environment": "environment"}
@@ -53,17 +55,37 @@ def printable_path(path: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode()
 
 
-def manifest(project: Project, head: str | None) -> list[Entry]:
-    """Return what is staged against a commit, by path."""
+def manifest(project: Project, head: str | None, keys: Mapping[str, str] = _NO_KEYS) -> list[Entry]:
+    """Return what is staged against a commit, by path.
+
+    Args:
+        project: The project.
+        head: The commit; None for nothing.
+        keys: By path, git-annex's names of contents that links were just staged to.
+    """
     words = ("diff-index", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev")
     lines = project.git.lines(*words, "--ignore-submodules=none", head or EMPTY_TREE)
     found = [(meta.split(), path) for meta, path in zip(lines[::2], lines[1::2], strict=True)]
-    return staged(project, [(m[1], m[3], m[4][0], path) for m, path in found])
+    return staged(project, [(m[1], m[3], m[4][0], path) for m, path in found], keys)
 
 
-def staged(project: Project, found: Sequence[tuple[str, str, str, str]]) -> list[Entry]:
-    """Return entries for modes, git's names of content, letters of change and paths."""
-    links = [name for mode, name, letter, _ in found if mode == _LINK and letter != "D"]
+def staged(
+    project: Project,
+    found: Sequence[tuple[str, str, str, str]],
+    keys: Mapping[str, str] = _NO_KEYS,
+) -> list[Entry]:
+    """Return entries for modes, git's names of content, letters of change and paths.
+
+    Args:
+        project: The project.
+        found: What changes.
+        keys: See `manifest`.
+    """
+    links = [
+        name
+        for mode, name, letter, path in found
+        if mode == _LINK and letter != "D" and path not in keys
+    ]
     asked = "".join(f"{name}\n" for name in links).encode()
     targets = (
         dict(zip(links, read_objects(project.git, asked, len(links)), strict=True)) if links else {}
@@ -74,7 +96,9 @@ def staged(project: Project, found: Sequence[tuple[str, str, str, str]]) -> list
         if letter == "D":
             entries.append(Entry(path, change))
             continue
-        key = key_in_link(os.fsdecode(targets[name])) if mode == _LINK else None
+        key = None
+        if mode == _LINK:
+            key = keys.get(path) or key_in_link(os.fsdecode(targets[name]))
         if key is None:
             entries.append(Entry(path, change, f"git:{name}"))
         else:

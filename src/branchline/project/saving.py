@@ -60,9 +60,9 @@ def save(
         Refused: A name or a file that cannot be kept; nothing was saved, nothing is lost.
         Conflict: A file changed while it was read, or a conflict is not resolved.
     """
-    add(project, paths, progress, apart=apart)
+    added = add(project, paths, progress, apart=apart)
     head = project.git.head()
-    entries = manifest(project, head)
+    entries = manifest(project, head, {each.path: each.key for each in added.taken})
     own = [entry for entry in entries if not entry.path.startswith(f"{FOLDER}/")]
     if not entries:
         return Saved(None)

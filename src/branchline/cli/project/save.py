@@ -28,7 +28,7 @@ def add(paths: tuple[Path, ...], where: Path) -> Answer:
     from branchline.project.adding import add as take
 
     with changing(where, "adding") as (project, progress):
-        count = take(project, relative(project, paths), progress)
+        count = take(project, relative(project, paths), progress).count
     return Answer({"added": count}, f"Added {count} files; 'branchline save' keeps them")
 
 
