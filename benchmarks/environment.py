@@ -149,12 +149,15 @@ def warm_up(folder: Path) -> Store:
         locked = lock_environment(None, Options(with_python=packages), store)
         fetch(locked.lock, locked.pylock, store)
     theirs(folder / "venv", folder / "pip", (*PACKAGES, MORE))
-    shutil.rmtree(folder / "venv")
     return store
 
 
 def one_run(folder: Path, warm: Store, cache: Path, figures: Figures) -> None:
-    """Time a cold build of each side, and one package more."""
+    """Time a cold build of each side, and one package more.
+
+    Nothing is deleted before the end: where many files have just been deleted, ext4 makes new ones
+    slowly for minutes, and whoever comes first would pay for it.
+    """
     store = with_pools(folder / "store", warm)
     with figures.timed("ours, cold"):
         with figures.timed("ours, cold: lock"):
@@ -170,7 +173,6 @@ def one_run(folder: Path, warm: Store, cache: Path, figures: Figures) -> None:
         ours(lock_environment(None, options, store, before=locked), store)
     with figures.timed("theirs, one more"):
         pip(venv, cache, (MORE,))
-    shutil.rmtree(folder)
 
 
 def ours(locked: Locked, store: Store) -> Image:

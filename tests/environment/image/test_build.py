@@ -16,7 +16,7 @@ import pytest
 from tests.environment.built import Built, unfinished
 from tests.environment.image.makers import deb, locked_deb, member, wheel
 
-from branchline.environment.image import images
+from branchline.environment.image import build, images
 from branchline.environment.image.build import build_image
 from branchline.environment.image.configure import BuildFailed
 from branchline.environment.image.differences import OtherImage
@@ -29,6 +29,7 @@ from branchline.environment.image.trees import Trees, check_trees, materialise
 from branchline.environment.lock.model import DebianPackage, Lock, Wheel, parse_lock
 from branchline.environment.lock.sbom import SBOM_NAME, list_of_parts
 from branchline.environment.lock.texts import texts_of
+from branchline.foundation.digest import parse_digest
 from branchline.foundation.errors import BranchlineError, Corrupt, NotFound, Refused
 
 Clone = Callable[..., Store]
@@ -146,6 +147,19 @@ def test_building_again_finds_everything(built_environment: Built) -> None:
     again = build_image(built_environment.lock, built_environment.store, progress=said.append)
     assert again.digest == built_environment.image.digest
     assert not [s for s in said if "unpacking" in s or "configuring" in s]
+
+
+def test_wheels_are_the_same_whichever_python_compiles(
+    built_environment: Built, cloned: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one of a finished Debian makes what another made that was unpacked alone."""
+    store = cloned(built_environment.store)
+    for key in (store.folder / "layers" / "by-key").iterdir():
+        if not store.layer(parse_digest(key.read_text())).title.startswith("Debian"):
+            key.unlink()
+    monkeypatch.delattr(build, "unpack_python")  # the Debian is there: nobody may want another
+
+    assert build_image(built_environment.lock, store).digest == built_environment.image.digest
 
 
 def test_two_locks_share_layers(built_environment: Built, cloned: Clone) -> None:

@@ -12,13 +12,14 @@ from pathlib import Path
 from branchline.environment.image import images
 from branchline.environment.image.conda import build_conda, link_scripts
 from branchline.environment.image.configure import BuildFailed
-from branchline.environment.image.debian import build_base, build_extra
+from branchline.environment.image.debian import build_base, build_extra, has_base
 from branchline.environment.image.differences import refuse_other
+from branchline.environment.image.early import unpack_python
 from branchline.environment.image.entries import Layer, stacked
 from branchline.environment.image.image import Image, documents, labels_of
 from branchline.environment.image.meta import build_meta
 from branchline.environment.image.parts import parts_of
-from branchline.environment.image.python import build_wheels, overwritten
+from branchline.environment.image.python import overwritten, wheels_begun
 from branchline.environment.image.recipe import CONDA, RECIPE
 from branchline.environment.image.store import Store
 from branchline.environment.image.trees import lay_out, materialise, split
@@ -59,22 +60,29 @@ def build_image(
     with _disk_errors(store):
         _tidy(store)
         with store.building():
-            return _build(lock, store, progress, jobs)
+            try:
+                return _build(lock, store, progress, jobs)
+            finally:
+                store.tidied()
 
 
 def _build(lock: Lock, store: Store, progress: Progress, jobs: int) -> Image:
     seconds: dict[str, float] = {}
-    with _timed("base", seconds):
-        base = build_base(lock, store, progress=progress, jobs=jobs)
-    with _timed("extra", seconds):
-        extra = build_extra(lock, store, base, progress=progress, jobs=jobs)
-    debian = [base] if extra is None else [base, extra]
-    with _timed("conda", seconds):
-        conda = build_conda(lock, store, debian, progress=progress, jobs=jobs)
-    with _timed("wheels", seconds):
-        wheels = build_wheels(
-            lock, store, lambda: _tree([*debian, *conda], store), progress=progress, jobs=jobs
-        )
+    with (
+        store.temporary("python", aside=True) as scratch,
+        wheels_begun(
+            lock, store, _early(lock, store, scratch), progress=progress, jobs=jobs
+        ) as wheels_of,
+    ):
+        with _timed("base", seconds):
+            base = build_base(lock, store, progress=progress, jobs=jobs)
+        with _timed("extra", seconds):
+            extra = build_extra(lock, store, base, progress=progress, jobs=jobs)
+        debian = [base] if extra is None else [base, extra]
+        with _timed("conda", seconds):
+            conda = build_conda(lock, store, debian, progress=progress, jobs=jobs)
+        with _timed("wheels", seconds):
+            wheels = wheels_of(lambda: _tree([*debian, *conda], store))
     with _timed("meta", seconds):
         below = [*debian, *conda, *wheels]
         parts = parts_of(lock, below, store)
@@ -95,6 +103,13 @@ def _build(lock: Lock, store: Store, progress: Progress, jobs: int) -> Image:
         image = images.add(store, written, lock=lock)
         materialise(image, store)
     return images.with_seconds(image, seconds)
+
+
+def _early(lock: Lock, store: Store, scratch: Path) -> Callable[[], Path] | None:
+    """Return what gives the lock's Python before its Debian is built; None if that is there."""
+    if lock.conda is not None or has_base(lock, store):
+        return None
+    return lambda: unpack_python(lock, store, scratch)
 
 
 def _tree(layers: Sequence[Layer], store: Store) -> Path:

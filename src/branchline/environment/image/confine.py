@@ -34,9 +34,11 @@ _VARIABLES = {
 _PRETENDED = """
 chown fchown fchownat lchown setgroups chown32 fchown32 lchown32 setgroups32
 fsync fdatasync sync syncfs sync_file_range msync
+nanosleep clock_nanosleep
 """
 """Answered with success. The second line: a build that a crash ends is thrown away whole, so
-nothing in it needs to reach the disk before it is complete."""
+nothing in it needs to reach the disk before it is complete. The third: scripts give a machine's
+services a second to come up, and here there are none."""
 _REFUSED = """
 acct add_key bpf delete_module fanotify_init finit_module init_module io_uring_enter
 io_uring_register io_uring_setup kexec_file_load kexec_load keyctl mknod mknodat mount mount_setattr

@@ -59,6 +59,11 @@ def build_base(lock: Lock, store: Store, *, progress: Progress, jobs: int) -> La
     return _layer(lock, "base", (), None, store, progress, jobs)
 
 
+def has_base(lock: Lock, store: Store) -> bool:
+    """Tell whether a store has the base layer of a lock already."""
+    return store.layer_of_key(_key(lock, "base", None)) is not None
+
+
 def build_extra(
     lock: Lock, store: Store, base: Layer, *, progress: Progress, jobs: int
 ) -> Layer | None:
@@ -77,23 +82,17 @@ def _layer(
     progress: Progress,
     jobs: int,
 ) -> Layer:
-    wanted = [package for package in lock.debian.packages if package.part == part]
-    key = digest_of_json(
-        {
-            "recipe": RECIPE,
-            "part": part,
-            "below": below_digest,
-            "architecture": lock.debian.architecture,
-            "packages": sorted([package.name, package.sha256] for package in wanted),
-        }
-    )
+    wanted = _packages(lock, part)
+    key = _key(lock, part, below_digest)
     with store.making(key.removeprefix("sha256:")):
         found = store.layer_of_key(key)
         if found is not None:
             return found
         progress(f"reading {len(wanted)} Debian packages ({part})")
-        packages = _at_hand(wanted, store, jobs)
-        with store.temporary(part) as folder:
+        with ThreadPoolExecutor(jobs) as pool:
+            read = pool.map(lambda locked: at_hand(locked, store), wanted)
+            packages = {package.locked.name: package for package in read}
+        with store.temporary(part, aside=True) as folder:
             root = folder / "root"
             make_folders(root)
             _lay_out(root, below, store, jobs)
@@ -106,28 +105,50 @@ def _layer(
         return layer
 
 
-def _at_hand(wanted: Sequence[DebianPackage], store: Store, jobs: int) -> dict[str, Package]:
-    """Check each package's file against the lock and read its control files."""
+def _packages(lock: Lock, part: str) -> list[DebianPackage]:
+    return [package for package in lock.debian.packages if package.part == part]
 
-    def one(locked: DebianPackage) -> Package:
-        what = f"{locked.name} {locked.version}"
-        file = store.debs.verified(locked.sha256, locked.size, f"The Debian package {what}")
-        control = deb.read_control(file, what)
-        said = (control.fields.get("Package"), control.fields.get("Version"))
-        if said != (locked.name, locked.version):
-            raise Corrupt(f"The lock names {what}, but the package's file says {said[0]} {said[1]}")
-        return Package(locked, file, control)
 
-    with ThreadPoolExecutor(jobs) as pool:
-        return {package.locked.name: package for package in pool.map(one, wanted)}
+def _key(lock: Lock, part: str, below: Digest | None) -> Digest:
+    return digest_of_json(
+        {
+            "recipe": RECIPE,
+            "part": part,
+            "below": below,
+            "architecture": lock.debian.architecture,
+            "packages": sorted([package.name, package.sha256] for package in _packages(lock, part)),
+        }
+    )
+
+
+def at_hand(locked: DebianPackage, store: Store) -> Package:
+    """Check a package's file against the lock and read its control files.
+
+    Raises:
+        NotFound: The file is not in the store.
+        Corrupt: It is not what the lock names.
+    """
+    what = f"{locked.name} {locked.version}"
+    file = store.debs.verified(locked.sha256, locked.size, f"The Debian package {what}")
+    control = deb.read_control(file, what)
+    said = (control.fields.get("Package"), control.fields.get("Version"))
+    if said != (locked.name, locked.version):
+        raise Corrupt(f"The lock names {what}, but the package's file says {said[0]} {said[1]}")
+    return Package(locked, file, control)
+
+
+def unpack_alone(packages: Mapping[str, Package], root: Path) -> None:
+    """Make a root of some packages, which are not entered anywhere and never configured."""
+    make_folders(root)
+    _make_links(root)
+    controls = {name: package.control.fields for name, package in packages.items()}
+    _place(Root(root, {}, place.replaces(controls)), packages, 1)
 
 
 def _lay_out(root: Path, below: Sequence[Entry], store: Store, jobs: int) -> None:
     """Copy what is below: scripts may write to any file, and objects must not change."""
     if not below:
-        for name in (*MERGED[:3], "lib64"):
-            make_folders(root / "usr" / name)
-            (root / name).symlink_to(f"usr/{name}")
+        _make_links(root)
         return
     for entry in below:
         if entry.kind == "folder":
@@ -146,6 +167,12 @@ def _lay_out(root: Path, below: Sequence[Entry], store: Store, jobs: int) -> Non
     for entry in reversed(below):
         if entry.kind == "folder":
             os.chmod(root / entry.path, entry.mode)
+
+
+def _make_links(root: Path) -> None:
+    for name in (*MERGED[:3], "lib64"):
+        make_folders(root / "usr" / name)
+        (root / name).symlink_to(f"usr/{name}")
 
 
 def _install(
@@ -181,7 +208,13 @@ def _diverts(control: deb.Control) -> bool:
 
 def _unpack(target: Root, root: Path, packages: Mapping[str, Package], jobs: int) -> None:
     """Place what packages bring, and enter them in dpkg's database."""
+    placed = _place(target, packages, jobs)
+    _set_modes(root, placed)
+    controls = {name: package.control for name, package in packages.items()}
+    dpkg.register(root, controls, {name: placed[name].paths for name in controls})
 
+
+def _place(target: Root, packages: Mapping[str, Package], jobs: int) -> dict[str, Placed]:
     def one(name: str) -> Placed:
         placed = Placed()
         with deb.payload(packages[name].file, name) as members:
@@ -192,10 +225,7 @@ def _unpack(target: Root, root: Path, packages: Mapping[str, Package], jobs: int
     # The largest first: the last one to finish is then a small one.
     names = sorted(packages, key=lambda name: -packages[name].locked.size)
     with ThreadPoolExecutor(jobs) as pool:
-        placed = dict(zip(names, pool.map(one, names), strict=True))
-    _set_modes(root, placed)
-    controls = {name: package.control for name, package in packages.items()}
-    dpkg.register(root, controls, {name: placed[name].paths for name in controls})
+        return dict(zip(names, pool.map(one, names), strict=True))
 
 
 def _set_modes(root: Path, placed: Mapping[str, Placed]) -> None:

@@ -1,17 +1,19 @@
 """Build the Python layers: one for each wheel, the smallest ones sharing the last.
 
 A wheel's layer depends on the wheel and on the Python that compiles it, on nothing else; so it is
-found again in every environment that has the wheel. Modules are compiled by the image's own Python
-inside the sandbox, in pieces of a fixed size: which piece a module is in, and with it its compiled
-bytes, follows from the wheel alone.
+found again in every environment that has the wheel. To take a wheel apart, nothing of the layers
+below is needed, and of these its modules need no more than Python: all that is done beside their
+building, which leaves processors idle. Modules are compiled by the image's own Python inside the
+sandbox.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock as ThreadLock
 
 from branchline.environment.image.compiling import Compiler
 from branchline.environment.image.entries import Entry, Layer, stacked, with_folders
@@ -28,23 +30,31 @@ from branchline.environment.image.wheel import Interpreter, take_apart
 from branchline.environment.lock.model import Lock, Wheel
 from branchline.foundation.canonical import digest_of_json
 from branchline.foundation.digest import Digest
-from branchline.foundation.errors import Refused
+from branchline.foundation.errors import BranchlineError, Refused
+
+Progress = Callable[[str], None]
+Tree = Callable[[], Path]
 
 
-def build_wheels(
+@contextmanager
+def wheels_begun(
     lock: Lock,
     store: Store,
-    tree: Callable[[], Path],
+    early: Tree | None,
     *,
-    progress: Callable[[str], None],
+    progress: Progress,
     jobs: int,
-) -> list[Layer]:
-    """Return the layers of a lock's wheels, those that the store has not built.
+) -> Iterator[Callable[[Tree], list[Layer]]]:
+    """Begin with a lock's wheels; give a function that returns their layers.
+
+    It is told how to get the tree of the layers below. Layers that the store has are not built
+    again. Who leaves early gives up what is not begun.
 
     Args:
         lock: Names the wheels, and their Python among its Debian or conda packages.
         store: Holds the wheels, and takes the layers.
-        tree: Returns the tree of the layers below, whose Python compiles.
+        early: Returns a tree in which that Python can be had before the layers below are there;
+            None where modules wait for these.
         progress: Told what is done.
         jobs: How many wheels are worked on, and how many compilers run, at once.
 
@@ -54,31 +64,129 @@ def build_wheels(
         Refused: A wheel would write where it must not, or the image has no such Python.
     """
     if lock.python is None:
-        return []
+        yield lambda tree: []
+        return
+    most = MOST_WHEEL_LAYERS if lock.conda is None else MOST_WHEEL_LAYERS_BESIDE
     python = interpreter_of(lock, lock.python.version)
-    wheels = sorted(lock.python.wheels, key=lambda wheel: wheel.name)
-    left = len(wheels)
-    with ThreadPoolExecutor(jobs) as compilers, ThreadPoolExecutor(jobs) as installers:
-        compiler = Compiler(lock.python.version, python.program, cache(tree), store, compilers)
+    with (
+        # One processor is left to who builds what is below: everything else waits for that.
+        ThreadPoolExecutor(max(1, jobs - 1)) as takers,
+        ThreadPoolExecutor(jobs) as compilers,
+        ThreadPoolExecutor(jobs) as workers,
+    ):
+        tree: Future[Tree] = Future()
+        if early is not None:
+            tree.set_result(_once(early))
+        compiler = Compiler(
+            python.series, python.program, lambda: tree.result()(), store, compilers
+        )
+        building = _Wheels(lock.python.wheels, python, compiler, store, progress)
+        building.begin(takers, workers)
 
-        def one(wheel: Wheel) -> Layer:
-            nonlocal left
-            layer = _wheel_layer(wheel, python, compiler, store)
-            left -= 1
-            progress(f"installing wheels: {left} of {len(wheels)} to go")
+        def layers(below: Tree) -> list[Layer]:
+            if early is None:
+                tree.set_result(_once(below))
+            return building.layers(most)
+
+        try:
+            yield layers
+        finally:
+            tree.cancel()  # nobody waits any more for what will not come
+            for pool in (takers, workers, compilers):
+                pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _once(make: Tree) -> Tree:
+    """Let something be made when it is first asked for, by one of all the threads that ask."""
+    lock, made = ThreadLock(), Future[Path]()
+
+    def get() -> Path:
+        with lock:
+            if not made.done():
+                try:
+                    made.set_result(make())
+                except (BranchlineError, OSError) as error:
+                    made.set_exception(error)  # for all who ask
+        return made.result()
+
+    return get
+
+
+class _Wheels:
+    """The wheels of one lock on their way to layers, the largest first."""
+
+    def __init__(
+        self,
+        wheels: Sequence[Wheel],
+        python: Interpreter,
+        compiler: Compiler,
+        store: Store,
+        progress: Progress,
+    ) -> None:
+        self._wheels = sorted(wheels, key=lambda wheel: (-wheel.size, wheel.name))
+        self._python, self._compiler = python, compiler
+        self._store, self._progress = store, progress
+        self._futures: dict[str, Future[Layer]] = {}
+
+    def begin(self, takers: Executor, workers: Executor) -> None:
+        """Take each wheel apart, and make its layer when that is done."""
+        for wheel in self._wheels:
+            taken = takers.submit(self._take_apart, wheel)
+            self._futures[wheel.name] = workers.submit(self._layer, wheel, taken)
+
+    def layers(self, most: int) -> list[Layer]:
+        """Return the layers; beyond the `most` largest wheels, the others share the last."""
+        layers = {}
+        for left, (name, future) in zip(
+            range(len(self._futures) - 1, -1, -1), self._futures.items(), strict=True
+        ):
+            layers[name] = future.result()
+            self._progress(f"installing wheels: {left} of {len(self._futures)} to go")
+        names = list(layers)
+        each = [layers[name] for name in sorted(names[:most])]
+        rest = [layers[name] for name in sorted(names[most:])]
+        return each + put_together(rest, self._store, f"{len(rest)} small wheels")
+
+    def _take_apart(self, wheel: Wheel) -> Layer | dict[str, Entry]:
+        """Return what a wheel installs, its modules not compiled; its layer if that is there."""
+        found = self._store.layer_of_key(self._key(wheel))
+        if found is not None:
+            return found
+        file = self._store.wheels.verified(wheel.sha256, wheel.size, _named(wheel))
+        with self._store.temporary(wheel.name) as scratch:
+            return take_apart(file, wheel, self._python, self._store.objects, scratch)
+
+    def _layer(self, wheel: Wheel, taking: Future[Layer | dict[str, Entry]]) -> Layer:
+        taken = taking.result()
+        return taken if isinstance(taken, Layer) else self._compiled(wheel, taken)
+
+    def _compiled(self, wheel: Wheel, entries: dict[str, Entry]) -> Layer:
+        """Return the layer of a wheel that was taken apart, its modules compiled."""
+        key = self._key(wheel)
+        with self._store.making(key.removeprefix("sha256:")):
+            found = self._store.layer_of_key(key)
+            if found is not None:
+                return found
+            modules = [
+                entries[path]
+                for path in sorted(entries)
+                if path.startswith(f"{self._python.packages}/") and path.endswith(".py")
+            ]
+            with self._store.temporary(wheel.name) as scratch:
+                for piece in self._compiler.compiled(modules, _named(wheel), scratch):
+                    entries.update(piece)
+            title = f"{wheel.name} {wheel.version}"
+            layer = layer_of(list(entries.values()), self._store, title)
+            self._store.add_layer(layer, key)
             return layer
 
-        largest_first = sorted(wheels, key=lambda wheel: (-wheel.size, wheel.name))
-        futures = {wheel.name: installers.submit(one, wheel) for wheel in largest_first}
-        try:
-            layers = {name: future.result() for name, future in futures.items()}
-        finally:
-            installers.shutdown(cancel_futures=True)
-    most = MOST_WHEEL_LAYERS if lock.conda is None else MOST_WHEEL_LAYERS_BESIDE
-    alone = {wheel.name for wheel in largest_first[:most]}
-    each = [layers[wheel.name] for wheel in wheels if wheel.name in alone]
-    rest = [layers[wheel.name] for wheel in wheels if wheel.name not in alone]
-    return each + put_together(rest, store, f"{len(rest)} small wheels")
+    def _key(self, wheel: Wheel) -> Digest:
+        said = {"recipe": RECIPE, "wheel": wheel.sha256, "python": self._python.makers}
+        return digest_of_json(said)
+
+
+def _named(wheel: Wheel) -> str:
+    return f"The wheel {wheel.file}"
 
 
 def overwritten(layers: Sequence[Layer]) -> list[str]:
@@ -114,29 +222,6 @@ def _makers(lock: Lock, python: str) -> list[str]:
             advice="Lock again",
         )
     return sorted(package.sha256 for package in found)
-
-
-def _wheel_layer(wheel: Wheel, python: Interpreter, compiler: Compiler, store: Store) -> Layer:
-    said = {"recipe": RECIPE, "wheel": wheel.sha256, "python": python.makers}
-    key = digest_of_json(said)
-    with store.making(key.removeprefix("sha256:")):
-        found = store.layer_of_key(key)
-        if found is not None:
-            return found
-        what = f"The wheel {wheel.file}"
-        file = store.wheels.verified(wheel.sha256, wheel.size, what)
-        with store.temporary(wheel.name) as scratch:
-            entries = take_apart(file, wheel, python, store.objects, scratch)
-            modules = [
-                entries[path]
-                for path in sorted(entries)
-                if path.startswith(f"{python.packages}/") and path.endswith(".py")
-            ]
-            for piece in compiler.compiled(modules, what, scratch):
-                entries.update(piece)
-        layer = layer_of(list(entries.values()), store, f"{wheel.name} {wheel.version}")
-        store.add_layer(layer, key)
-        return layer
 
 
 def layer_of(entries: Sequence[Entry], store: Store, title: str) -> Layer:

@@ -25,6 +25,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,6 +64,8 @@ class Store:
         self.condas = Pool(self.folder / "condas")
         self.texts = Pool(self.folder / "texts")
         self.objects = Objects(self.folder / "objects")
+        self._remover = ThreadPoolExecutor(1)
+        self._removals: list[Future[None]] = []
 
     @property
     def images(self) -> Path:
@@ -141,10 +144,14 @@ class Store:
     # --- work under way
 
     @contextmanager
-    def temporary(self, what: str) -> Iterator[Path]:
+    def temporary(self, what: str, *, aside: bool = False) -> Iterator[Path]:
         """Give a folder to make something in; it is removed at the end, whatever happens.
 
         No garbage is collected meanwhile.
+
+        Args:
+            what: What is made, for the folder's name.
+            aside: Nobody waits for its removal before `tidied`; only while `building`.
         """
         with self.building():
             folder = self.folder / "temp" / f"{what}.{secrets.token_hex(4)}"
@@ -152,7 +159,15 @@ class Store:
             try:
                 yield folder
             finally:
-                remove(folder)
+                if aside:
+                    self._removals.append(self._remover.submit(remove, folder))
+                else:
+                    remove(folder)
+
+    def tidied(self) -> None:
+        """Wait until what is removed aside is gone."""
+        while self._removals:
+            self._removals.pop().result()
 
     def sweep(self) -> int:
         """Remove what killed programs left under `temp/`; return how many folders.

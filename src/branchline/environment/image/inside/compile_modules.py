@@ -2,6 +2,9 @@
 
 A file that is no valid module of this Python is left alone, as pip does; wheels ship templates and
 tests of syntax errors. Compiled files say that they need no check against their source (PEP 552).
+
+Nothing of one module may be left when the next one is compiled: whether equal sets of words become
+one constant depends on which words are in memory already.
 """
 
 from __future__ import annotations
