@@ -43,6 +43,12 @@ _BROKEN = (
         "index-pack failed",
     ),
 )
+_CUT = (
+    *("could not read from remote repository", "expected flush after", "bad line length"),
+    *("protocol error", "unexpected end of", "bad pack header", "invalid index-pack output"),
+    *("unable to read", "bad band", "inflate", "did not send all necessary objects"),
+)
+"""What is said of a line that ended somewhere, if the other side had nothing to say before."""
 
 
 def scrubbed(text: str) -> str:
@@ -81,7 +87,7 @@ def trouble(remote: str, said: str, *, known: bool = True) -> BranchlineError:
             f"There is no repository at {remote} any more, or not for you",
             advice=f"Look at its address with 'git remote get-url {remote}'",
         )
-    if any(sign in low for sign in _BROKEN):
+    if any(sign in low for sign in _BROKEN) or (not refused and any(s in low for s in _CUT)):
         return Unavailable(
             f"The connection to {remote} failed or broke",
             advice=f"{again}; nothing is lost{', and what arrived is kept' if known else ''}",
