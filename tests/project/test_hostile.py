@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,21 @@ from branchline.foundation.keys import Identity
 from branchline.project.activity.feed import write_note
 from branchline.project.activity.verify import verify
 from branchline.project.beginning import begin
+from branchline.project.branching import rollback, switch
+from branchline.project.carrying.bring import bring
+from branchline.project.carrying.export import export
+from branchline.project.carrying.judging import judged
+from branchline.project.cloning import clone
+from branchline.project.data.dropping import drop
 from branchline.project.differing import changes_of
+from branchline.project.merging.merge import merge
 from branchline.project.place import Project
+from branchline.project.runs.places import Place
+from branchline.project.runs.run import Order
+from branchline.project.runs.run import run as runs
 from branchline.project.saving import save
+from branchline.project.syncing.getting import get
+from branchline.project.syncing.sync import sync
 
 RUN = "touch {trap}; cat"
 
@@ -170,3 +183,64 @@ def test_git_lfs_is_named(scene: Scene) -> None:
     scene.git("config", "filter.lfs.clean", "git-lfs clean -- %f")
     with pytest.raises(Refused, match="Git LFS"):
         Project.open(scene.root)
+
+
+def test_nothing_of_a_repository_runs_whatever_is_done_with_it(
+    tmp_path: Path, person: Identity, scene: Scene
+) -> None:
+    """Hooks and settings that a folder brought along: through a day's work none of them is heard."""
+    between = tmp_path / "between.git"
+    run(tmp_path, "git", "init", "-q", "--bare", "--initial-branch=main", str(between))
+    (between / "hooks").mkdir(exist_ok=True)
+    scene.write("data/a.csv", "content\n")
+    scene.write("code/b.py", "1\n")
+    first = scene.save().records[0].digest
+    trap = set_trap(scene.root, tmp_path)
+    for hook in (scene.root / ".git/hooks").glob("*-annex"):
+        hook.unlink()
+    for name in ("post-merge", "post-rewrite", "pre-push", "push-to-checkout", "post-update"):
+        hook = scene.root / ".git/hooks" / name
+        hook.write_text(f"#!/bin/sh\ntouch {trap}\n")
+        hook.chmod(0o755)
+    # These are refused by name, here or where others are to be reached.
+    refused = (
+        *("filter.", "annex.", "remote.", "core.worktree", "include.", "core.askPass"),
+        *("core.sshCommand", "credential.helper"),
+    )
+    known = {n: str(tmp_path / n) for n in ("trap", "hooks", "elsewhere", "included")}
+    for setting, value in SETTINGS.items():
+        if not setting.startswith(refused):
+            scene.git("config", setting, value.format(**known))
+    scene.write(".gitattributes", "*.py diff=evil merge=evil\ndata/** annex.largefiles=anything\n")
+    # What the traps are for, they do: git itself falls into one, so that silence proves something.
+    scene.git("-c", "alias.status=", "commit", "-q", "--allow-empty", "--no-gpg-sign", "-m", "x")
+    assert trap.exists()
+    trap.unlink()
+
+    def held() -> AbstractContextManager[Project]:
+        return Project.open(scene.root).working()
+
+    with held() as project:
+        save(project, person, quiet)
+    with held() as project:
+        switch(project, person, "aside", quiet)
+    scene.write("code/b.py", "2\n")
+    with held() as project:
+        save(project, person, quiet)
+        switch(project, person, "main", quiet)
+    scene.write("code/c.py", "3\n")
+    with held() as project:
+        merge(project, person, "aside", {}, quiet)
+        sync(project, person, str(between), {}, quiet, content=True)
+        rollback(project, person, first, quiet, name="back")
+        drop(project, person, ["data/a.csv"], "", quiet)
+        get(project, person, ["data/a.csv"], quiet)
+        export(project, person, tmp_path / "out.zip", quiet, crate=True)
+    order = Order(("true",))
+    runs(scene.root, person, order, Place(None), quiet, (None, None))
+    with judged(tmp_path / "out.zip", quiet) as (found, _):
+        assert found.good
+    bring(tmp_path / "out.zip", tmp_path / "again", quiet)
+    clone(str(scene.root), tmp_path / "cloned", quiet)
+    assert verify(scene.project).faults == []
+    assert not trap.exists()
