@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from branchline.project.activity.verify import verify
 from branchline.project.carrying.bring import Brought, bring
 from branchline.project.carrying.export import Exported, export
 from branchline.project.carrying.form import BUNDLE, MANIFEST
+from branchline.project.carrying.judging import judged
 from branchline.project.carrying.reading import opened
 
 RULE = """
@@ -131,6 +133,26 @@ def test_what_is_missing_or_may_not_leave_is_named(full: Scene) -> None:
         "to.zip",
         "wear.zip",
     ]
+
+
+def test_names_that_other_systems_cannot_hold_are_refused_now_and_spelled_out_if_they_are_past(
+    full: Scene,
+) -> None:
+    """An export that nobody could take in again is none; what was renamed since stands in no way."""
+    odd = os.fsdecode(b"data/caf\xe9.bin")
+    full.save()
+    full.git("mv", "data/scan.bin", odd)
+    full.git("commit", "-q", "-m", "as others did it")
+    with pytest.raises(Refused, match="data/caf"):
+        exported(full, crate=True)
+    full.git("mv", odd, "data/coffee.bin")
+    full.git("commit", "-q", "-m", "renamed")
+    full.annex("drop", "--force", "--quiet", "data/wear.csv")
+    held = exported(full, crate=True).manifest
+    assert [each.paths for each in held.missing] == [("data/wear.csv",)]
+    with judged(full.root.parent / "wear.zip", quiet) as (found, _):
+        assert found.good, found.judgements
+    assert again(full).checked.faults == []
 
 
 def test_damaged_content_is_not_exported(full: Scene) -> None:

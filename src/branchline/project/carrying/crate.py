@@ -25,6 +25,7 @@ from branchline.project.carrying.actions import Blobs, actions, person
 from branchline.project.carrying.form import BUNDLE, MANIFEST, Content, Manifest
 from branchline.project.carrying.things import Things
 from branchline.project.git.command import Git
+from branchline.project.manifest import printable_path
 from branchline.project.place import Project
 
 _CONTEXT = [
@@ -118,7 +119,7 @@ def _parts(
         made = _file(each.file, path, each.size, _media(path)) | {"sha256": each.digest[7:]}
         yield made | _as_code(each.file, things)
     for each in manifest.contents:
-        name = min(paths.get(each.key, {f"Content {each.key}"}))
+        name = printable_path(min(paths.get(each.key, {f"Content {each.key}"})))
         made = _file(each.file, name, each.size, things.media.get(each.file) or _media(name))
         made |= {"sha256": each.digest[7:], "identifier": each.key}
         yield made | _as_code(each.file, things)

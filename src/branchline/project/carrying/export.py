@@ -38,9 +38,11 @@ from branchline.project.carrying.form import (
     name_of_key,
 )
 from branchline.project.carrying.held import blob_in, paths_in, plain_files
+from branchline.project.cloning import look_through
 from branchline.project.data.guard import check_push, judge_keys, paths_of_keys
 from branchline.project.git.intake import Progress
 from branchline.project.git.keys import digest_of_key, object_place
+from branchline.project.manifest import printable_path
 from branchline.project.names import shown
 from branchline.project.place import Project
 from branchline.project.saving import commit_only, save
@@ -97,6 +99,7 @@ def export(
         NotAllowed: Git itself holds something that may not leave.
         NotFound: A content is not in this clone, and all are wanted; or there is no such place.
         Conflict: There is something at the file.
+        Refused: A name or a link of the project cannot be laid out everywhere.
         Corrupt: A content here is damaged.
     """
     git = project.git
@@ -109,6 +112,8 @@ def export(
             f"No rule knows a place {to[:80]!r}", advice="See [places] in branchline.toml"
         )
     saved = save(project, identity, progress, message="As it was before an export").commit
+    # What cannot be laid out everywhere could not be taken in again.
+    look_through(git)
     refs = _refs(project)
     today = SystemClock().now().date()
     stood = paths_of_keys(git)
@@ -238,7 +243,7 @@ def _place(project: Project, key: str) -> Path:
 
 
 def _absent(key: str, paths: set[str], why: str) -> Absent:
-    return Absent(key, tuple(sorted(paths)), why)
+    return Absent(key, tuple(sorted(printable_path(path) for path in paths)), why)
 
 
 def _put_on_record(
