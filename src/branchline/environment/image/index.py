@@ -35,6 +35,7 @@ _LIMIT = 1 << 28
 _WIDTH = 3
 _NOTHING = (0,) * _WIDTH
 _JOBS = 2
+_LARGE = 1 << 18
 _MOST_NAMED = 20
 
 Hashes = dict[tuple[int, ...], str]
@@ -235,8 +236,14 @@ def _compare(
         info, entry = item
         hashes[info] = _hash(f"{tree}/root/{entry.path}")
 
+    # Threads that read small files only wait for each other's turn at Python.
+    large = [item for item in unread.items() if item[1].size >= _LARGE]
     with ThreadPoolExecutor(_JOBS) as pool:
-        list(pool.map(read, unread.items(), chunksize=32))
+        reading = pool.map(read, large)
+        for item in unread.items():
+            if item[1].size < _LARGE:
+                read(item)
+        list(reading)
     wrong += [
         entry.path
         for entry, info in files

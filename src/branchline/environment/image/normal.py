@@ -27,7 +27,7 @@ from branchline.environment.image.recipe import (
 )
 from branchline.foundation.errors import Refused
 
-_PIECE = 1 << 20
+_PIECE = 1 << 18
 _PYC_HEADER = 16
 _CHECKED, _UNCHECKED = b"\x03\0\0\0", b"\x01\0\0\0"
 

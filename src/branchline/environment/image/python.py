@@ -86,6 +86,8 @@ def wheels_begun(
         def layers(below: Tree) -> list[Layer]:
             if early is None:
                 tree.set_result(_once(below))
+            else:
+                below()  # the image needs it; it is laid out while others compile
             return building.layers(most)
 
         try:
