@@ -10,10 +10,8 @@ from branchline.central.hub.annex_lines import (
     AHEAD,
     Edit,
     Judge,
-    file_of_key,
-    key_of_file,
-    place_of,
 )
+from branchline.central.hub.annex_names import file_of_key, key_of_file, place_of
 from branchline.foundation.errors import BranchlineError, NotAllowed, Refused
 
 NOW = 1_800_000_000.0

@@ -27,7 +27,6 @@ from branchline.project.data.listing import (
     every_list,
     find_list,
     make_list,
-    overlap,
     verify_list,
 )
 from branchline.project.data.lists import (
@@ -39,6 +38,7 @@ from branchline.project.data.lists import (
     read_list,
     shared_files,
 )
+from branchline.project.data.overlapping import overlap
 
 
 def csv(patients: range, more: str = "") -> str:

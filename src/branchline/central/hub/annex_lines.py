@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from hashlib import md5
 
+from branchline.central.hub.annex_names import key_of_file, place_of
 from branchline.foundation.errors import NotAllowed, Refused
 from branchline.journey.acts import Role
 from branchline.project.git.keys import is_key
@@ -281,24 +281,6 @@ class Judge:
                     "would be gone",
                     advice="Fetch, 'git annex merge', and push again",
                 )
-
-
-def key_of_file(name: str) -> str:
-    """Return the key that a file of git-annex's is named for."""
-    plain = name.replace("%", "/").replace("&c", ":").replace("&s", "%")
-    return plain.replace("&a", "&")
-
-
-def file_of_key(key: str) -> str:
-    """Return what git-annex names a file for a key."""
-    plain = key.replace("&", "&a").replace("%", "&s").replace(":", "&c")
-    return plain.replace("/", "%")
-
-
-def place_of(key: str) -> str:
-    """Return the two folders in which git-annex keeps what is about a key."""
-    name = md5(key.encode(errors="surrogateescape"), usedforsecurity=False).hexdigest()
-    return f"{name[:3]}/{name[3:6]}"
 
 
 def _of_content(line: str) -> tuple[str, float]:

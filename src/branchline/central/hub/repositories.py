@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from branchline.central.hub.annex_lines import file_of_key, key_of_file, place_of
+from branchline.central.hub.annex_names import file_of_key, key_of_file, place_of
 from branchline.central.hub.rights import Standing
 from branchline.foundation.durable import make_folder, sync_file, sync_folder, write_durably
 from branchline.foundation.errors import Unavailable

@@ -14,7 +14,8 @@ from branchline.cli.project.places import changing, identity_of, opened, project
 from branchline.cli.researcher import HOME
 
 if TYPE_CHECKING:
-    from branchline.project.syncing.sync import Rewritten, Synced
+    from branchline.project.syncing.rewriting import Rewritten
+    from branchline.project.syncing.sync import Synced
 
 
 _MOST = 20

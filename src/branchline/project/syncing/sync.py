@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from branchline.foundation.clock import SystemClock
 from branchline.foundation.errors import Conflict, Unavailable
 from branchline.foundation.keys import Identity
 from branchline.project.activity.files import FOLDER, Recorder
 from branchline.project.activity.record import Detail, Signed
-from branchline.project.data.places import check_lines
 from branchline.project.git.intake import Progress
 from branchline.project.git.landing import differences, land
-from branchline.project.git.trouble import from_there, trouble
 from branchline.project.merging.looking import check_new
 from branchline.project.merging.merge import (
     Judge,
@@ -29,35 +26,18 @@ from branchline.project.place import Project
 from branchline.project.saving import commit_only, save
 from branchline.project.syncing.exchanging import Exchanged, exchange, wants_contents
 from branchline.project.syncing.remotes import (
-    Talked,
     fetch,
     refs_below,
     remote_of,
     remotes,
-    talk,
 )
+from branchline.project.syncing.rewriting import Rewritten, rewritten_there
+from branchline.project.syncing.sending import send
 from branchline.project.syncing.telling import count_commits, is_work
 
 _ANNEX = "git-annex"
 _TRIES = 6
-_BEHIND = ("[rejected]", "would not go on from where it ends here", "cannot lock ref")
-_CHECKED_OUT = ("currently checked out", "refusing to update checked out branch")
 _NONE = "0" * 40
-
-
-@dataclass(frozen=True)
-class Rewritten:
-    """A branch elsewhere that does not go on from where it was when it was last seen.
-
-    Args:
-        branch: Its name.
-        before: The commit that was seen.
-        after: What is there now; None where the branch is gone.
-    """
-
-    branch: str
-    before: str
-    after: str | None
 
 
 @dataclass(frozen=True)
@@ -176,7 +156,7 @@ def _through(
     remote, branch = state.remote, state.branch
     for _ in range(_TRIES):
         there = fetch(project, remote, progress)
-        rewritten = None if accept else _rewritten(project, remote, branch, there)
+        rewritten = None if accept else rewritten_there(project, remote, branch, there)
         if rewritten is not None:
             return _stop(project, identity, replace(state, rewritten=rewritten))
         _take_over(project, remote, there)
@@ -185,7 +165,7 @@ def _through(
             return state
         _merge_locations(project, progress)
         state = _put_on_record(project, identity, state, begun, there.get(branch))
-        if _send(project, remote, branch, there, progress):
+        if send(project, remote, branch, there, progress):
             return state
     raise Unavailable(f"Others send to {remote} all the time", advice="Sync again; nothing is lost")
 
@@ -241,20 +221,6 @@ def _bring(
 def _loses_records(project: Project, mine: str, theirs: str) -> bool:
     found = differences(project.git, mine, theirs, FOLDER)
     return any(each.letter != "A" for each in found)
-
-
-def _rewritten(
-    project: Project, remote: str, branch: str, there: Mapping[str, str]
-) -> Rewritten | None:
-    """Return what does not go on from where it was when it was last seen; None if all does."""
-    git = project.git
-    known = refs_below(project, f"refs/remotes/{remote}")
-    seen = known | refs_below(project, f"refs/branchline/seen/{remote}")
-    for name in (branch, _ANNEX):
-        before, after = seen.get(name), there.get(name)
-        if before is not None and (after is None or not is_within(git, before, after)):
-            return Rewritten(name, before, after)
-    return None
 
 
 def _take_over(project: Project, remote: str, there: Mapping[str, str]) -> None:
@@ -335,64 +301,3 @@ def _write(
     signed, paths = Recorder(project, identity).write(record, detail)
     commit_only(project, paths, message)
     return signed
-
-
-def _send(
-    project: Project, remote: str, branch: str, there: Mapping[str, str], progress: Progress
-) -> bool:
-    """Send the branch and what git-annex knows; tell whether both arrived or were there.
-
-    Raises:
-        NotAllowed: A rule keeps something here; nothing was sent.
-        Refused: The other place does not want it.
-    """
-    mine = refs_below(project, "refs/heads")
-    names = [n for n in (branch, _ANNEX) if n in mine and not _has(project, there, n, mine[n])]
-    if not names:
-        return True
-    _check_rules(project, remote, branch, mine[branch], there.get(branch))
-    progress(f"sending to {remote}")
-    to = {name: name for name in names}
-    talked = _push(project, remote, to, progress)
-    if any(sign in talked.printed + talked.said for sign in _CHECKED_OUT):
-        # Somebody works in that very folder: what is sent waits there for the next sync of his.
-        to[branch] = f"synced/{branch}"
-        talked = _push(project, remote, to, progress)
-    if talked.code == 0:
-        lines = [
-            f"update {place}/{remote}/{to[name]} {mine[name]}\n"
-            for name in names
-            for place in ("refs/remotes", "refs/branchline/seen")
-        ]
-        project.git.run("update-ref", "--stdin", feed="".join(lines).encode())
-        return True
-    if any(sign in talked.printed + talked.said for sign in _BEHIND):
-        return False
-    raise trouble(remote, _reason(talked.printed, talked.said))
-
-
-def _reason(printed: str, said: str) -> str:
-    """Return what is said of a push that was refused; the other side's own words, if it has any."""
-    lines = [line.split("\t")[-1] for line in printed.splitlines() if line.startswith("!")]
-    return (
-        said
-        if from_there(said) or not lines
-        else "\n".join((said, *(f"remote: {line}" for line in lines)))
-    )
-
-
-def _has(project: Project, there: Mapping[str, str], name: str, commit: str) -> bool:
-    tips: Sequence[str | None] = (there.get(name), there.get(f"synced/{name}"))
-    return any(tip is not None and is_within(project.git, commit, tip) for tip in tips)
-
-
-def _push(project: Project, remote: str, names: Mapping[str, str], progress: Progress) -> Talked:
-    words = ("push", "--porcelain", "--progress", "--no-verify", "--no-recurse-submodules")
-    refs = [f"refs/heads/{name}:refs/heads/{to}" for name, to in names.items()]
-    return talk(project, remote, (*words, "--", remote, *refs), progress)
-
-
-def _check_rules(project: Project, remote: str, branch: str, tip: str, known: str | None) -> None:
-    line = f"refs/heads/{branch} {tip} refs/heads/{branch} {known or _NONE}\n"
-    address = project.git.own.get(f"remote.{remote}.url", "")
-    check_lines(project, remote, address, line, SystemClock().now().date())

@@ -109,7 +109,8 @@ def check(which: tuple[str, ...], where: Path) -> Answer:
 
     It exits with 5 if two of them share anything.
     """
-    from branchline.project.data.listing import find_list, overlap
+    from branchline.project.data.listing import find_list
+    from branchline.project.data.overlapping import overlap
 
     if len(which) < 2:
         raise click.UsageError("Say which two lists, or more")
