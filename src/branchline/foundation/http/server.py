@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from branchline.foundation.canonical import parse_json
@@ -102,7 +103,7 @@ class ApiServer:
         self._refused = refused
         self._nonces = SeenNonces()
         self._started = clock.now()
-        self.app = web.Application(client_max_size=64 << 20)
+        self.app = web.Application(middlewares=[_gone], client_max_size=64 << 20)
         for route in routes:
             self.app.router.add_route(route.method, route.path, self._endpoint(route))
 
@@ -270,3 +271,18 @@ def tls_context(certificate: str | None, key: str | None) -> ssl.SSLContext | No
     except (OSError, ssl.SSLError) as error:
         raise Refused(f"The certificate or its key cannot be used: {error}") from error
     return context
+
+
+@web.middleware
+async def _gone(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Take it for no error here that a caller's line broke: nobody is left to be answered."""
+    try:
+        return await handler(request)
+    except ConnectionError:
+        transport = request.transport
+        # Of a body that was taken over, the transport may not know yet that it broke off.
+        if TAKEN_OVER not in request and transport is not None and not transport.is_closing():
+            raise
+        if transport is not None:
+            transport.close()
+        return web.Response(status=400)
