@@ -105,8 +105,7 @@ class Hub:
 
             def change(connection: Connection, position: int) -> None:
                 self.store.add(connection, copy, position)
-                self.store.copy_clones(connection, source.hosted, copy.hosted)
-                self.store.copy_records(connection, source.hosted, copy.hosted)
+                self.store.copy_known(connection, source.hosted, copy.hosted)
 
             return change
         if isinstance(act, acts.ProjectShown):

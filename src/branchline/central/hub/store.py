@@ -144,13 +144,6 @@ class HubStore:
                     f"The repository {clone} is {row.party}'s", advice="Pull, and push again"
                 )
 
-    def copy_clones(self, connection: Connection, source: str, made: str) -> None:
-        """Have the repositories of a copy be those whose they are at the original."""
-        known = connection.execute(select(_CLONES).where(_CLONES.c.hosted == source)).all()
-        for row in known:
-            values = {"hosted": made, "clone": row.clone, "party": row.party}
-            connection.execute(insert(_CLONES).values(**values))
-
     def chains(self, hosted: str, clones: Collection[str]) -> dict[str, dict[int, Any]]:
         """Return what is known of clones' records of activity: by number, its name and its key."""
         found: dict[str, dict[int, Any]] = {clone: {} for clone in clones}
@@ -161,11 +154,11 @@ class HubStore:
                     found[clone][row.seq] = row
         return found
 
-    def copy_records(self, connection: Connection, source: str, made: str) -> None:
-        """Have a copy know the records that the original knows."""
-        for row in connection.execute(select(_RECORDS).where(_RECORDS.c.hosted == source)).all():
-            values = dict(row._mapping) | {"hosted": made}
-            connection.execute(insert(_RECORDS).values(**values))
+    def copy_known(self, connection: Connection, source: str, made: str) -> None:
+        """Have a copy know whose repositories and which records the original knows."""
+        for table in (_CLONES, _RECORDS):
+            for row in connection.execute(select(table).where(table.c.hosted == source)).all():
+                connection.execute(insert(table).values(**dict(row._mapping) | {"hosted": made}))
 
     def keep_records(self, connection: Connection, hosted: str, records: Iterable[Signed]) -> None:
         """Note records that came; those that are known already change nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ _WORDING = ("encodingFormat", "conformsTo", "hasPart", "license", "mentions")
 """What says nothing of what was done: people may say it better."""
 
 _SHOWN = 120
+_USERS = 3
 
 
 def read_graph(text: bytes) -> list[Entity]:
@@ -47,10 +48,10 @@ def problems(said: Sequence[Entity], due: Sequence[Entity]) -> Iterator[str]:
         if each["@id"] in found:
             yield f"The crate describes {_short(each['@id'])} twice"
         found[each["@id"]] = each
-    known = {each["@id"]: each for each in due}
+    known, users = {each["@id"]: each for each in due}, _users(due)
     for id, entity in known.items():
         if id in found:
-            yield from _differences(found[id], entity, known)
+            yield from _differences(found[id], entity, users.get(id, []))
         else:
             yield f"The crate says nothing of {_name(entity)}"
     for id in found.keys() - known.keys():
@@ -64,7 +65,7 @@ def beyond(said: Sequence[Entity], due: Sequence[Entity]) -> list[str]:
     return sorted({each["@id"] for each in said} - known)
 
 
-def _differences(said: Entity, due: Entity, known: Mapping[str, Entity]) -> Iterator[str]:
+def _differences(said: Entity, due: Entity, users: Sequence[str]) -> Iterator[str]:
     action = any(kind.endswith("Action") for kind in _kinds(due))
     for name in sorted(said.keys() | due.keys()):
         if name in _WORDING or (name not in due and not action):
@@ -73,21 +74,22 @@ def _differences(said: Entity, due: Entity, known: Mapping[str, Entity]) -> Iter
             continue
         here, there = said.get(name), due.get(name)
         if _spelled(here) != _spelled(there):
-            of = _users(due["@id"], known)
+            of = f" ({'; '.join(users[:_USERS])})" if users else ""
             yield (
                 f"The crate says of {_name(due)}{of} as its {name}: {_shown(here)}; "
                 f"what is on record comes to: {_shown(there)}"
             )
 
 
-def _users(id: str, known: Mapping[str, Entity]) -> str:
-    """Say which actions made or used something."""
-    words = []
+def _users(due: Sequence[Entity]) -> dict[str, list[str]]:
+    """Say of everything which actions made it, used it or ran it."""
+    found: dict[str, list[str]] = {}
     for name, word in (("result", "made by"), ("object", "used by"), ("instrument", "run by")):
-        for each in known.values():
-            if id in [one.get("@id") for one in _several(each.get(name)) if isinstance(one, dict)]:
-                words.append(f"{word} {_name(each)}")
-    return f" ({'; '.join(words[:3])})" if words else ""
+        for each in due:
+            for one in _several(each.get(name)):
+                if isinstance(one, dict):
+                    found.setdefault(str(one.get("@id")), []).append(f"{word} {_name(each)}")
+    return found
 
 
 def _name(entity: Entity) -> str:
