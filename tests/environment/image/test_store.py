@@ -34,6 +34,19 @@ def test_the_store_is_where_the_person_says(monkeypatch: pytest.MonkeyPatch) -> 
     assert default_store_folder() == Path("/cache/branchline/environments")
 
 
+def test_what_is_removed_aside_is_gone_when_all_is_tidied(store: Store) -> None:
+    """Whatever happened in it."""
+    with store.building():
+        with pytest.raises(KeyError), store.temporary("work", aside=True) as folder:
+            (folder / "file").write_bytes(b"half")
+            raise KeyError
+        with store.temporary("more", aside=True) as other:
+            (other / "folder").mkdir()
+        store.tidied()
+        assert not folder.exists()
+        assert not other.exists()
+
+
 def test_a_layer_is_found_by_what_it_comes_of_if_it_is_whole(store: Store) -> None:
     """One missing or emptied content, and it has to be made again."""
     key, entry = digest_of(b"key"), keep(store, "x", b"content")
