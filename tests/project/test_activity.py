@@ -8,10 +8,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.project.conftest import Scene, run
 
+from branchline.cli.root import root
 from branchline.foundation.errors import BranchlineError, Refused
 from branchline.foundation.ids import new_id
 from branchline.foundation.keys import Identity
@@ -180,6 +182,20 @@ def test_an_older_branch_carries_the_chain_on(scene: Scene) -> None:
     assert not verify(scene.project).faults
     scene.git("merge", "-q", "--no-edit", "main")
     assert not verify(scene.project).faults
+
+
+def test_verify_takes_a_projects_folder(scene: Scene) -> None:
+    """The same answer as that of log --verify, and the same exit code if a record was changed."""
+    scene.write("code/a.py", "1")
+    scene.save()
+    done = CliRunner().invoke(root, ["verify", str(scene.root)])
+    assert done.exit_code == 0
+    assert "2 records of 1 clones are whole and signed" in done.output
+    record = min((scene.root / "activity").rglob("000000-*.json"))
+    record.write_bytes(record.read_bytes().replace(b"Began", b"Ended", 1))
+    changed = CliRunner().invoke(root, ["verify", str(scene.root)])
+    assert changed.exit_code == 6
+    assert "altered" in changed.output
 
 
 def test_a_copied_folder_is_a_clone_of_its_own(scene: Scene) -> None:

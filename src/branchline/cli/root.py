@@ -104,7 +104,7 @@ COMMANDS = {
     "journey": (f"{_C}.journey:journey", "Follow journeys and fetch their results."),
     "verify": (
         f"{_C}.verify:verify",
-        "Check a result, a folder or a crate, step by step; or a project's export.",
+        "Check a result, a folder or a crate, step by step; or a project or its export.",
     ),
     "ledger": (f"{_C}.ledger:ledger", "Check the ledger: receipts, completeness, witnesses."),
     "environment": (

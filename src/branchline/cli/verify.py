@@ -9,8 +9,11 @@ import click
 
 from branchline.cli.frame import Answer, lines, verb, working
 from branchline.cli.project.judged import judged_export
+from branchline.cli.project.log import verified_project
+from branchline.cli.project.places import opened
 from branchline.cli.trains import origin_as_text
 from branchline.foundation.errors import Corrupt
+from branchline.project.finding import FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +27,10 @@ _MARKS = {"passed": "✓", "failed": "✗", "not-reached": "·"}
 
 
 @verb(
-    None, "verify", "branchline verify ~/.branchline/results/journey-…\nbranchline verify wear.zip"
+    None,
+    "verify",
+    "branchline verify ~/.branchline/results/journey-…\nbranchline verify wear.zip\n"
+    "branchline verify .",
 )
 @click.argument("result", type=click.Path(path_type=Path, exists=True))
 @click.option("--log-vkey", help="The ledger's key as you know it from elsewhere.")
@@ -35,11 +41,12 @@ _MARKS = {"passed": "✓", "failed": "✗", "not-reached": "·"}
     "down to who wrote its code.",
 )
 def verify(result: Path, log_vkey: str | None, project: Path | None) -> Answer:
-    """Check a result, a folder or a crate, step by step; or a project's export.
+    """Check a result, a folder or a crate, step by step; or a project or its export.
 
     Works offline. Checks that it came from this code and environment, these dataset versions,
     under this study and with these decisions. Of an export: its history, every record, every
-    content, and what its crate says. Exits with 6 when a step fails.
+    content, and what its crate says; of a project's folder: every record. Exits with 6 when a
+    step fails.
     """
     from branchline.journey.verify import verify_result
     from branchline.project.carrying.reading import is_export
@@ -51,6 +58,9 @@ def verify(result: Path, log_vkey: str | None, project: Path | None) -> Answer:
         if is_export(result):
             return judged_export(result)
         return _crate(result, log_vkey)
+    if project is None and (result / FILE).is_file():
+        with working("verifying"):
+            return verified_project(opened(result))
     with working("verifying") as progress:
         report = verify_result(result, log_vkey=log_vkey)
         train = train_of(result) if report.verified else None

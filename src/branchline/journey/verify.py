@@ -272,6 +272,6 @@ def _read(folder: Path, name: str) -> bytes:
         return (folder / name).read_bytes()
     except FileNotFoundError as error:
         raise Refused(
-            f"The folder {folder.name!r} holds no {name}",
+            f"The folder {folder.resolve().name!r} holds no {name}",
             advice="Give the folder that 'branchline result' wrote",
         ) from error

@@ -50,7 +50,7 @@ def log(
     if hide and show:
         raise click.UsageError("--hide and --show contradict each other")
     if verify:
-        return _verified(opened(where))
+        return verified_project(opened(where))
     if hide or show:
         return _marked(where, home, which, "hide" if hide else "show")
     if which:
@@ -98,7 +98,8 @@ def _marked(where: Path, home: Path, which: str, action: str) -> Answer:
     return Answer(data, f"{done}: {about[7:19]}; the record itself stays")
 
 
-def _verified(project: Project) -> Answer:
+def verified_project(project: Project) -> Answer:
+    """Check every record, signature, chain and content, and say what came of it."""
     from branchline.project.activity.verify import verify
 
     checked = verify(project)
