@@ -6,7 +6,6 @@ is counted. What he sees of the machine is that folder and the environment, as a
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -16,15 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-import msgspec
-
-from branchline.foundation.decoding import decode_json
 from branchline.sandbox import seccomp, walls
+from branchline.sandbox.gate import Gate
 from branchline.sandbox.walls import PersonalJob
 
 _ENDED = 128
 """What a shell adds to a signal's number, when it says that a program was ended by it."""
-_SAID_BYTES = 4096
 
 
 def become(job: PersonalJob, kept: Path | None = None) -> NoReturn:
@@ -43,25 +39,27 @@ def become(job: PersonalJob, kept: Path | None = None) -> NoReturn:
     bwrap = walls.check_personal(job)
     filters = [_memory(each) for each in _filters(job, kept)]
     files = [_memory(text.encode()) for _, text in job.environment.files]
-    gate = _Gate()
     sys.stdout.flush()
     sys.stderr.flush()
-    words = walls.personal(bwrap, job, filters, files, gate.shown)
-    # Neither closes descriptors nor changes anything else: then it is started in no time.
-    inside = subprocess.Popen(words, close_fds=False)
-    for number in (*filters, *files, *gate.shown):
-        os.close(number)
-    try:
-        with _ended_in_order():
-            job.environment.verify()
-    except BaseException:
-        gate.end_who_waits()
-        inside.wait()
-        raise
+    with Gate() as gate:
+        words = walls.personal(bwrap, job, filters, files, gate.shown)
+        # Neither closes descriptors nor changes anything else: then it is started in no time.
+        inside = subprocess.Popen(words, close_fds=False)
+        for number in (*filters, *files):
+            os.close(number)
+        try:
+            gate.hold(inside.pid, lambda: _verify(job))
+        except BaseException:
+            inside.wait()
+            raise
+        _end_as(inside.wait())
+
+
+def _verify(job: PersonalJob) -> None:
+    with _ended_in_order():
+        job.environment.verify()
     # Ctrl-C reaches the command, too, and it is its business; so is the end it comes to.
     signal.signal(signal.SIGINT, lambda *_: None)
-    gate.open()
-    _end_as(inside.wait())
 
 
 @contextmanager
@@ -88,42 +86,6 @@ def _end_as(code: int) -> NoReturn:
         os.kill(os.getpid(), -code)
         code = _ENDED - code
     os._exit(code)
-
-
-class _Gate:
-    """What bubblewrap waits at, with the walls up and before anything of the environment runs.
-
-    Args of bubblewrap's are in `shown`: where it waits, and where it says which process does.
-    """
-
-    def __init__(self) -> None:
-        read, self._write = os.pipe()
-        # bubblewrap goes on at the pipe's end as well. So it holds the writing side itself: should
-        # this process be killed, no end comes, and what waits never runs.
-        wait = os.open(f"/proc/self/fd/{read}", os.O_RDWR)
-        os.close(read)
-        self._said, say = os.pipe()
-        self.shown = (wait, say)
-        for number in self.shown:
-            os.set_inheritable(number, True)
-
-    def open(self) -> None:
-        """Let the command begin."""
-        os.write(self._write, b"\n")
-        os.close(self._write)
-
-    def end_who_waits(self) -> None:
-        """End the process that waits; it is bubblewrap's child, and does not end with it yet."""
-        said = b""
-        while piece := os.read(self._said, _SAID_BYTES):
-            said += piece
-        if said:  # else bubblewrap ended before there was one
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(decode_json(said, _Said).child_pid, signal.SIGKILL)
-
-
-class _Said(msgspec.Struct, frozen=True, rename="kebab"):
-    child_pid: int
 
 
 def _filters(job: PersonalJob, kept: Path | None) -> tuple[bytes, ...]:

@@ -54,6 +54,11 @@ class SandboxProcess:
         """Return bubblewrap's exit code, 128 + n for a train killed by signal n."""
         return self._process.returncode
 
+    @property
+    def pid(self) -> int:
+        """Return bubblewrap's process."""
+        return self._process.pid
+
     def kill(self) -> None:
         """Kill everything; does not wait."""
         with contextlib.suppress(ProcessLookupError):

@@ -109,7 +109,7 @@ def personal(
     job: PersonalJob,
     filters: Sequence[int],
     files: Sequence[int],
-    gate: tuple[int, int] | None = None,
+    gate: int | None = None,
 ) -> list[str]:
     """Return the whole command line of a person's command; it keeps the person's terminal.
 
@@ -118,8 +118,7 @@ def personal(
         job: The command, and what it sees.
         filters: Descriptors of the system-call filters.
         files: Descriptors of the environment's own files.
-        gate: One to wait at, once the walls are up, until there is something to read; and one for
-            saying which process waits.
+        gate: One to wait at, once the walls are up, until there is something to read.
     """
     folder = [] if job.folder is None else ["--bind", str(job.folder), WORK]
     more = [word for inside, path in job.more.items() for word in ("--bind", str(path), inside)]
@@ -135,7 +134,7 @@ def personal(
         *("--remount-ro", "/"),
         *_variables({**job.environment.env, **job.variables}),
         *_filters(filters),
-        *(() if gate is None else ("--block-fd", str(gate[0]), "--info-fd", str(gate[1]))),
+        *(() if gate is None else ("--block-fd", str(gate))),
         *("--chdir", WORK if folder else "/tmp"),
         *("--", *job.environment.before, *job.argv),
     ]

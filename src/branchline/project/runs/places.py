@@ -18,6 +18,7 @@ from branchline.foundation.digest import Digest
 from branchline.foundation.errors import Unavailable
 from branchline.project.runs.process import Ended, execute
 from branchline.sandbox import seccomp, walls
+from branchline.sandbox.gate import Gate
 from branchline.sandbox.process import Descriptors
 from branchline.sandbox.walls import PersonalJob
 
@@ -58,6 +59,7 @@ class Place:
         Raises:
             NotFound: There is no such program, or image.
             Unavailable: bubblewrap is not installed.
+            Corrupt: The image is not what was built; nothing was run.
         """
         more = {"BRANCHLINE_SEED": str(seed), "PYTHONHASHSEED": str(seed % 2**32)}
         if self.image is None or self.store is None:
@@ -66,14 +68,22 @@ class Place:
         if bwrap is None:
             raise Unavailable("bwrap was not found", advice="Install the package bubblewrap")
         mount = mount_image(self.store, self.image)
-        mount.verify()
         job = PersonalJob(mount, words, folder, self.network, more)
-        descriptors = Descriptors()
+        descriptors, gate = Descriptors(), Gate()
         try:
             filters = [descriptors.memory(f) for f in seccomp.filters(network=self.network)]
             files = [descriptors.memory(text.encode()) for _, text in mount.files]
-            line = walls.personal(bwrap, job, filters, files)
-            return execute(line, folder, os.environ, inherited=descriptors.opened, shown=shown)
+            line = walls.personal(bwrap, job, filters, files, gate.shown)
+            inherited = [*descriptors.opened, gate.shown]
+            with gate:
+                return execute(
+                    line,
+                    folder,
+                    os.environ,
+                    inherited=inherited,
+                    shown=shown,
+                    started=lambda process: gate.hold(process, mount.verify),
+                )
         finally:
             descriptors.close()
 

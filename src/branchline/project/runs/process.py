@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -50,6 +50,7 @@ def execute(
     *,
     inherited: Sequence[int] = (),
     shown: tuple[IO[bytes] | None, IO[bytes] | None] = (None, None),
+    started: Callable[[int], None] = lambda process: None,
 ) -> Ended:
     """Run a command to its end.
 
@@ -59,34 +60,30 @@ def execute(
         variables: Its environment, whole.
         inherited: Descriptors that it needs.
         shown: Where its output and its errors are passed on to, while it runs.
+        started: Called with the process's number; the command's time counts from its return. If it
+            raises, the process is ended.
 
     Raises:
         NotFound: There is no such program.
     """
-    at, began = SystemClock().now(), time.monotonic()
     # Ctrl-C reaches the command, too; what it did until then is put on record.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN) if _main() else None
     try:
-        process = subprocess.Popen(
-            words,
-            cwd=folder,
-            env=dict(variables),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=tuple(inherited),
-            preexec_fn=_hear_interrupts,
-        )
+        process = _start(words, folder, variables, inherited)
         assert process.stdout
         assert process.stderr
+        try:
+            started(process.pid)
+        except BaseException:
+            process.kill()
+            process.communicate()
+            raise
+        at, began = SystemClock().now(), time.monotonic()
         sides = [_Side(process.stdout, shown[0]), _Side(process.stderr, shown[1])]
         for side in sides:
             side.join()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-    except FileNotFoundError as error:
-        raise NotFound(
-            f"There is no program {words[0]!r}", advice="Check its name, and where it is installed"
-        ) from error
     finally:
         if before is not None:
             signal.signal(signal.SIGINT, before)
@@ -103,6 +100,25 @@ def execute(
     # A clock that was set meanwhile does not turn the two round.
     until = at + timedelta(seconds=seconds)
     return Ended(told, interrupted, stdout, stderr, resources, rfc3339(at), rfc3339(until))
+
+
+def _start(
+    words: Sequence[str], folder: Path, variables: Mapping[str, str], inherited: Sequence[int]
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            words,
+            cwd=folder,
+            env=dict(variables),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=tuple(inherited),
+            preexec_fn=_hear_interrupts,
+        )
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"There is no program {words[0]!r}", advice="Check its name, and where it is installed"
+        ) from error
 
 
 class _Side(threading.Thread):
