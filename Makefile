@@ -3,9 +3,11 @@
 .PHONY: help demo test check lint bench bench-round bench-ledger bench-environment bench-notebook bench-project soak mutants setup format lock
 
 BIN := .venv/bin
-# A worker process per core, each file of tests in one of them; PARALLEL= keeps all in one process.
+# A worker process per core and one more, since tests wait, too; each file of tests in one of them.
+# PARALLEL= keeps all in one process.
 # A worker that dies ends the run: its test would only kill the next. Soaks and benchmarks stay in one.
-PARALLEL := -n logical --maxprocesses 4 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder
+WORKERS := $(shell expr $$(nproc) + 1)
+PARALLEL := -n $(WORKERS) --maxprocesses 4 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder
 # Without compiled modules every command would compile the whole package anew.
 unexport PYTHONDONTWRITEBYTECODE
 

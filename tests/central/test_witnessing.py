@@ -234,16 +234,21 @@ async def test_answers_that_are_none_are_refused(bench: Bench) -> None:
     bench.rounds.answered(name, good)
 
 
+def published(bench: Bench) -> bytes:
+    """Return the checkpoint that everybody is shown with its cosignatures."""
+    return bench.ledger.files.read("cosigned")
+
+
 async def test_what_was_cosigned_is_kept_for_good(bench: Bench) -> None:
     """The checkpoint with its cosignatures is archived, and published."""
     bench.listen(*NAMES)
     serving = asyncio.create_task(bench.serve())
     await receipts(bench, bench.append("one"))
     async with asyncio.timeout(60):
-        while (kept := bench.ledger.log.cosigned()) is None:
+        # A thread keeps it: what is published may be newer than what was archived a moment ago.
+        while (kept := bench.ledger.log.cosigned()) is None or published(bench) != kept:
             await asyncio.sleep(0.01)
     assert POLICY.open(kept)
-    assert bench.ledger.files.read("cosigned") == kept
     await leave_off([serving])
 
 

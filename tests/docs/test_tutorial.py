@@ -98,7 +98,7 @@ def test_a_result_is_traced_back_to_the_cell(tmp_path: Path, lab_store: Store) -
     assert "\n3 data/readings.csv\n" in said, "the mistake"
     assert "\n41 data/readings.csv\n" in said, "the way back"
     assert "it stops, and says why: 5" in said
-    assert said.count("Verified: all 14 steps hold.") == 2
+    assert said.count("Verified: all 14 steps hold.") == 3
     traced = re.findall(
         r"code/train/analysis\.py +cell (\w{12}) by Alice.*write\.ipynb, prompt 1", said
     )

@@ -28,7 +28,7 @@ echo 'print(2)' > code/a.py
 sha256sum data/second.bin > ../sums
 head -c 64M /dev/zero > ../filler 2>/dev/null || true
 set +e
-{{command}} > {{told}} 2>&1
+{CALL} {{command}} > {{told}} 2>&1
 echo "=$?"
 cat {{told}}
 rm ../filler
@@ -48,12 +48,12 @@ echo whole
 @pytest.mark.parametrize(
     "command",
     [
-        f"{CALL} save -m full",
-        f"{CALL} sync",
-        f"{CALL} run --output results/x -- sh -c 'echo 1 > results/x'",
-        f"{CALL} note full",
-        f"{CALL} rollback $good --branch back",
-        f"{CALL} export ../wear.zip",
+        "save -m full",
+        "sync",
+        "run --output results/x -- sh -c 'echo 1 > results/x'",
+        "note full",
+        "rollback $good --branch back",
+        "export ../wear.zip",
     ],
 )
 def test_a_full_disk_is_said_and_with_room_again_all_goes_on(tmp_path: Path, command: str) -> None:

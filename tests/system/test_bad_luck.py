@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import random
 import subprocess
@@ -306,6 +307,9 @@ async def test_whole_programs_with_wrong_clocks(tmp_path: Path) -> None:
 # Messages twice, late, or never answered
 
 
+_LINE_LOG = logging.getLogger("tests.line")
+
+
 class BadLine:
     """A proxy that delivers late, twice, or loses the answer; told its luck by a seed."""
 
@@ -319,7 +323,8 @@ class BadLine:
         """Serve; gives the address."""
         app = web.Application(client_max_size=64 << 20)
         app.router.add_route("*", "/{path:.*}", self._pass)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        # It breaks lines on purpose: what it meets by that is no error of any server of ours.
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, logger=_LINE_LOG)
         await runner.setup()
         port = free_port()
         await web.TCPSite(runner, "127.0.0.1", port).start()

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.crates import issues
 from tests.project.conftest import Scene, quiet
 
 from branchline.foundation.errors import BranchlineError, Conflict, Corrupt, NotFound, Refused
@@ -91,17 +90,6 @@ def test_a_crate_holds_the_files_too_and_comes_back(full: Scene) -> None:
     assert {part["@id"] for part in graph["./"]["hasPart"]} <= names
     assert graph["files/code/fit.py"]["contentSize"] == "9"
     assert again(full).checked.faults == []
-
-
-@pytest.mark.slow
-def test_the_crate_is_valid_for_the_independent_validator(
-    full: Scene, tmp_path: Path, validator: Path
-) -> None:
-    """RO-Crate 1.2, recommendations included, by roc-validator."""
-    exported(full, crate=True)
-    with zipfile.ZipFile(full.root.parent / "wear.zip") as archive:
-        archive.extractall(tmp_path / "crate")
-    assert issues(validator, tmp_path / "crate", "ro-crate-1.2") == []
 
 
 def test_what_is_missing_or_may_not_leave_is_named(full: Scene) -> None:
