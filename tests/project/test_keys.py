@@ -8,15 +8,17 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.project.conftest import Scene
+from tests.project.conftest import Scene, run
 
 from branchline.foundation.digest import digest_of
 from branchline.project.git.keys import (
     digest_of_key,
+    file_of_key,
     is_forgeable,
     key_in_link,
     key_in_pointer,
     key_of,
+    key_of_file,
     link_of,
     log_place,
     object_place,
@@ -32,8 +34,6 @@ def test_places_are_those_of_git_annex(scene: Scene) -> None:
     ]
     (scene.root / "keys").write_text("\n".join(keys) + "\n")
     words = ("git-annex examinekey --json --batch < keys",)
-    from tests.project.conftest import run
-
     said = [json.loads(line) for line in run(scene.root, "bash", "-c", *words).splitlines()]
     assert [each["key"] for each in said] == keys
     for each in said:
@@ -41,6 +41,19 @@ def test_places_are_those_of_git_annex(scene: Scene) -> None:
         assert object_place(key) == f"{each['hashdirmixed']}{key}/{key}"
         assert log_place(key) == f"{each['hashdirlower']}{key}.log"
         assert size_of_key(key) == int(each["bytesize"])
+
+
+def test_names_with_signs_of_addresses_have_git_annexs_places(scene: Scene) -> None:
+    """Of data that are known by their address alone, as DataLad has them."""
+    addresses = ("http://h/a", "http://h/a%20b&c:d", "https://h:8/x?a=1&s=2", "http://h/&a&c%")
+    keys = [f"URL--{address}" for address in addresses]
+    (scene.root / "keys").write_text("\n".join(keys) + "\n")
+    said = run(scene.root, "bash", "-c", "git-annex examinekey --json --batch < keys").splitlines()
+    for key, each in zip(keys, map(json.loads, said), strict=True):
+        name = file_of_key(key)
+        assert key_of_file(name) == each["key"] == key
+        assert f".git/annex/objects/{object_place(name)}" == each["objectpath"]
+        assert log_place(name) == f"{each['hashdirlower']}{name}.log"
 
 
 @given(st.binary(max_size=40), st.text(max_size=40).filter(lambda t: "/" not in t))

@@ -11,8 +11,8 @@ from branchline.central.hub.annex_lines import (
     Edit,
     Judge,
 )
-from branchline.central.hub.annex_names import file_of_key, key_of_file, place_of
 from branchline.foundation.errors import BranchlineError, NotAllowed, Refused
+from branchline.project.git.keys import file_of_key, key_of_file, place_of
 
 NOW = 1_800_000_000.0
 HUB, MINE, HERS, NEW = (f"{n}0000000-0000-4000-8000-000000000000" for n in "abcd")

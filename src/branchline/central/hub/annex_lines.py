@@ -14,10 +14,9 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from branchline.central.hub.annex_names import key_of_file, place_of
 from branchline.foundation.errors import NotAllowed, Refused
 from branchline.journey.acts import Role
-from branchline.project.git.keys import is_key
+from branchline.project.git.keys import is_key, key_of_file, place_of
 from branchline.project.names import shown
 
 AHEAD = 300.0

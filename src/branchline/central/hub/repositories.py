@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from branchline.central.hub.annex_names import file_of_key, key_of_file, place_of
 from branchline.central.hub.rights import Standing
 from branchline.foundation.durable import make_folder, sync_file, sync_folder, write_durably
 from branchline.foundation.errors import Unavailable
 from branchline.project.git.calling import call
 from branchline.project.git.command import Git
 from branchline.project.git.environment import clean_environment
+from branchline.project.git.keys import file_of_key, key_of_file, place_of
 from branchline.project.git.objects import read_objects
 from branchline.project.git.telling import BRANCH as ANNEX
 

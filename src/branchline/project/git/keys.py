@@ -67,15 +67,35 @@ def size_of_key(key: str) -> int | None:
 
 def object_place(key: str) -> str:
     """Return where content is, below ``.git/annex/objects``."""
-    word = int.from_bytes(md5(key.encode(), usedforsecurity=False).digest()[:4], "little")
+    word = int.from_bytes(_hashed(key_of_file(key))[:4], "little")
     marks = [_LETTERS[word >> 6 * i & 31] for i in range(4)]
     return f"{marks[1]}{marks[0]}/{marks[3]}{marks[2]}/{key}/{key}"
 
 
 def log_place(key: str) -> str:
     """Return where the locations of content are told, on the branch ``git-annex``."""
-    name = md5(key.encode(), usedforsecurity=False).hexdigest()
-    return f"{name[:3]}/{name[3:6]}/{key}.log"
+    return f"{place_of(key_of_file(key))}/{key}.log"
+
+
+def place_of(key: str) -> str:
+    """Return the two folders in which that branch keeps what is about a key, spelled out."""
+    name = _hashed(key).hex()
+    return f"{name[:3]}/{name[3:6]}"
+
+
+def key_of_file(name: str) -> str:
+    """Return the key, spelled out, that a file of git-annex's is named for.
+
+    Links, pointers and the branch have it in the form of such a name, and so has all else here.
+    """
+    plain = name.replace("%", "/").replace("&c", ":").replace("&s", "%")
+    return plain.replace("&a", "&")
+
+
+def file_of_key(key: str) -> str:
+    """Return what git-annex names a file for a key that is spelled out."""
+    plain = key.replace("&", "&a").replace("%", "&s").replace(":", "&c")
+    return plain.replace("/", "%")
 
 
 def link_of(path: str, key: str) -> str:
@@ -107,3 +127,7 @@ def _extensions(name: str) -> str:
             break
         found.insert(0, part)
     return "".join(f".{part}" for part in found)
+
+
+def _hashed(key: str) -> bytes:
+    return md5(key.encode(errors="surrogateescape"), usedforsecurity=False).digest()
