@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import lzma
 import zipfile
 import zlib
@@ -18,6 +19,11 @@ DAMAGED_ZIP = (
 )
 """All of it: a flipped byte may stand in a name, a size, a place, a method or compressed data.
 
-`OSError` is among it (a place before the file, bzip2's data), so this is for what reads a file
-that was opened before, and not for what writes what was read.
+`OSError` is among it (a place before the file, bzip2's data): where something is written as well,
+`is_damage` tells the file's fault from the system's.
 """
+
+
+def is_damage(error: Exception) -> bool:
+    """Tell whether the bytes of what is read are to blame, and not the system, say for a full disk."""
+    return not isinstance(error, OSError) or error.errno in (None, errno.EINVAL)

@@ -186,3 +186,12 @@ def test_a_program_keeps_its_length_and_everything_else(
         text.replace(PLACEHOLDER.encode(), b"/opt/conda") for text in data.split(b"\0") if text
     ]
     assert [text for text in found.split(b"\0") if text] == texts
+
+
+@pytest.mark.parametrize("old", [False, True], ids=[".conda", ".tar.bz2"])
+def test_what_the_system_refuses_is_no_fault_of_the_package(tmp_path: Path, old: bool) -> None:
+    """As where the disk is full: whoever called knows what to say of it."""
+    tool, file = replace(TOOL, old=old), tmp_path / "package"
+    file.write_bytes(tool.pack())
+    with pytest.raises(FileNotFoundError):
+        take_apart(file, locked(tool, tool.pack()), None, Kept(), tmp_path / "nowhere")

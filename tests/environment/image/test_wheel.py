@@ -180,3 +180,10 @@ def test_a_damaged_wheel_is_refused_or_the_same(
     for path in set(found) & set(right):
         if path.startswith(f"{PACKAGES}/made_up/"):
             assert found[path] == right[path]
+
+
+def test_what_the_system_refuses_is_no_fault_of_the_wheel(tmp_path: Path) -> None:
+    """As where the disk is full: whoever called knows what to say of it."""
+    file, _ = wheel(tmp_path, {"made_up.py": b"1"})
+    with pytest.raises(FileNotFoundError):
+        take_apart(file, locked_wheel(file), PYTHON, Kept(), tmp_path / "nowhere")

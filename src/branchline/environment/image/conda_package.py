@@ -28,7 +28,7 @@ from branchline.environment.image.wheel import Keeper
 from branchline.environment.lock.model import CondaPackage
 from branchline.foundation.canonical import canonical_json
 from branchline.foundation.errors import Corrupt, Refused
-from branchline.foundation.zips import DAMAGED_ZIP
+from branchline.foundation.zips import DAMAGED_ZIP, is_damage
 
 _PIECE = 1 << 20
 _MOST_FILES = 500_000
@@ -74,6 +74,8 @@ def take_apart(
         with _archives(file, package.file) as archives:
             _unpack(archives, unpacked, scratch, package.size, what)
     except DAMAGED_ZIP as error:
+        if not is_damage(error):
+            raise
         raise Corrupt(f"{what} cannot be read: {error}") from error
     info = read_info(unpacked.info, package, what)
     if info.is_python and python is None:

@@ -13,7 +13,6 @@ import os
 import stat
 import warnings
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,12 +31,12 @@ from branchline.environment.image.entries import Entry
 from branchline.environment.image.recipe import LOCAL
 from branchline.environment.lock.model import Wheel
 from branchline.foundation.errors import Corrupt, Refused
+from branchline.foundation.zips import DAMAGED_ZIP, is_damage
 
 _PIECE = 1 << 20
 _MOST_FILES = 500_000
 _MOST_GROWTH, _FREE_GROWTH = 100, 64 << 20
 """A wheel may expand to a hundred times its size, and small ones to 64 MiB."""
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,9 @@ def take_apart(
             # `installer` warns where a wheel has compiled modules, and leaves them out.
             warnings.simplefilter("ignore", RuntimeWarning)
             install(source, destination, {"INSTALLER": b"branchline\n"})
-    except (InstallerError, InvalidRecordEntry, ValueError, KeyError, *_UNREADABLE) as error:
+    except (InstallerError, InvalidRecordEntry, KeyError, *DAMAGED_ZIP) as error:
+        if not is_damage(error):
+            raise
         raise Corrupt(f"The wheel {wheel.file} cannot be installed: {error}") from error
     return destination.entries
 

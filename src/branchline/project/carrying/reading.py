@@ -37,7 +37,7 @@ def is_export(file: Path) -> bool:
     try:
         with zipfile.ZipFile(file) as archive:
             return MANIFEST in archive.NameToInfo
-    except (*DAMAGED_ZIP, OSError):
+    except DAMAGED_ZIP:
         return False
 
 

@@ -24,7 +24,7 @@ from branchline.project.saving import commit_only
 from branchline.project.syncing.copies import Copy, copies_of, keys_at
 
 _FROM = re.compile(r"^from (\S+?)\.\.\.$", re.M)
-_REMOTE = re.compile(r"^remote\..+\.url$")
+_REMOTE = re.compile(r"^remote\.(.+)\.url$")
 _NAMED = 3
 PATIENCE = {"annex.stalldetection": "1KB/60s"}
 """How slow a transfer is given up; what arrived of it is kept, and the next one goes on from there."""
@@ -164,7 +164,7 @@ def _transfer(
 
 def _verifying(project: Project) -> dict[str, str]:
     """Return the settings by which git-annex holds all that comes against its name, from anywhere."""
-    remotes = [n[len("remote.") : -len(".url")] for n in project.git.own if _REMOTE.match(n)]
+    remotes = [found[1] for found in map(_REMOTE.match, project.git.own) if found]
     return {f"remote.{name}.annex-verify": "true" for name in remotes} | {"annex.verify": "true"}
 
 
