@@ -43,6 +43,17 @@ def job(folder: Path, check: Callable[[], None]) -> PersonalJob:
     return PersonalJob(mount, ["touch", "ran"], folder)
 
 
+class Look:
+    """A check that says when it has begun, and ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked, self.answered = threading.Event(), threading.Event()
+
+    def __call__(self) -> None:
+        self.asked.set()
+        assert self.answered.wait(60)
+
+
 def fail() -> None:
     """Find something wrong."""
     raise WRONG
@@ -134,17 +145,12 @@ def parent(process: int) -> int:
 
 async def test_a_program_beside_this_one_begins_after_the_check(tmp_path: Path) -> None:
     """The loop goes on meanwhile."""
-    asked, answered, work = threading.Event(), threading.Event(), tmp_path / "work"
+    look, work = Look(), tmp_path / "work"
     work.mkdir()
-
-    def check() -> None:
-        asked.set()
-        assert answered.wait(60)
-
-    starting = asyncio.create_task(beside.start(job(work, check), tmp_path / "log"))
-    assert await asyncio.to_thread(asked.wait, 60)
+    starting = asyncio.create_task(beside.start(job(work, look), tmp_path / "log"))
+    assert await asyncio.to_thread(look.asked.wait, 60)
     assert list(work.iterdir()) == []
-    answered.set()
+    look.answered.set()
     process = await starting
     assert await process.wait() == 0
     assert [each.name for each in work.iterdir()] == ["ran"]
@@ -164,18 +170,13 @@ async def test_a_program_beside_this_one_is_not_begun_in_another_environment(
 
 async def test_whoever_no_longer_wants_it_leaves_nothing(tmp_path: Path) -> None:
     """Cancelled while it is checked: the check goes on to its end, and opens nothing."""
-    asked, answered, work = threading.Event(), threading.Event(), tmp_path / "work"
+    look, work = Look(), tmp_path / "work"
     work.mkdir()
-
-    def check() -> None:
-        asked.set()
-        assert answered.wait(60)
-
-    starting = asyncio.create_task(beside.start(job(work, check), tmp_path / "log"))
-    assert await asyncio.to_thread(asked.wait, 60)
+    starting = asyncio.create_task(beside.start(job(work, look), tmp_path / "log"))
+    assert await asyncio.to_thread(look.asked.wait, 60)
     starting.cancel()
     await asyncio.sleep(0)
-    answered.set()
+    look.answered.set()
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert nobody_left(work)

@@ -103,7 +103,11 @@ class Gate:
         return False
 
     def _watch(self) -> int:
-        """Start a process that ends what waits, should this one be killed; return its number."""
+        """Start a process that ends what waits, should this one be killed; return its number.
+
+        It is a double of this one and does nothing but call the system: whatever other threads hold
+        at this moment, it waits for none of it.
+        """
         life, self._life = os.pipe()
         self._own.add(self._life)
         process = os.fork()
